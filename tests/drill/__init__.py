@@ -1,1 +1,1 @@
-"""Drills: what a run survives. Users can run them, too: `make drill`."""
+"""Drills: runs and workers are killed, and disks are full. Users can run them, too: `make drill`."""

@@ -1,18 +1,15 @@
-"""Methods that break in one way each, and some that work; NumPy alone, so that a worker starts quickly.
+"""Methods with one fault each, and some that work; they import NumPy alone, so that a worker starts quickly.
 
-Given to the harness with ``--plugin``. Each notes its start in the file that the variable DRILL_LOG names;
-``waits`` goes on once the file exists that DRILL_GATE names; DRILL_FULL names a method and a seed for whose
-record the disk has no room. None is part of a cell's identity, so the records of two folders can be compared.
+Given to the harness with ``--plugin``. Each notes its start in the file of the variable DRILL_LOG; ``waits``
+waits for the file of DRILL_GATE; DRILL_FULL names a method and a seed for whose record the disk has no room.
+None is part of a cell's identity, so the records of two folders can be compared.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import itertools
 import json
 import os
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,16 +20,18 @@ import numpy as np
 
 from bench.contract import Array, Context, Method, Split
 from bench.records import folders
+from tests.execution.watching import wait_until
+from tests.execution.work import FAULTS
 from tests.faults import card
 
 
 @dataclass(frozen=True)
 class DrillSettings:
-    """What can be asked of them.
+    """Settings of all of them.
 
     Attributes:
-        seconds: how long the fit of `steady` takes.
-        megabytes: how much `hog` takes, and `chatty` prints.
+        seconds: duration of the fit of `steady`.
+        megabytes: memory that `hog` takes, and output of `chatty`.
     """
 
     seconds: float = 0.0
@@ -43,6 +42,7 @@ class _Drill(Method):
     Settings: ClassVar[type] = DrillSettings
     search: ClassVar[Mapping[str, Sequence[int]]] = {"megabytes": (1, 2, 3, 4, 5)}
     settings: DrillSettings
+    fault: ClassVar[str] = "ok"
 
     def fit(self, train: Split, validation: Split, context: Context) -> None:
         note(f"{self.card.name} {context.scope[0]} {context.seed}")
@@ -53,7 +53,8 @@ class _Drill(Method):
         self.act(train)
 
     def act(self, train: Split) -> None:
-        """Do what the method is for."""
+        """Cause the fault of the method."""
+        FAULTS[self.fault]()
 
     def embed(self, modality: str, features: Array) -> Array:
         return np.asarray(features @ self._weights[modality])
@@ -70,9 +71,7 @@ class Waits(_Drill):
     card = card("waits")
 
     def act(self, train: Split) -> None:
-        gate, end = Path(os.environ["DRILL_GATE"]), time.monotonic() + 60
-        while not gate.exists() and time.monotonic() < end:
-            time.sleep(0.01)
+        wait_until(Path(os.environ["DRILL_GATE"]).exists)
 
 
 class Raises(_Drill):
@@ -84,43 +83,31 @@ class Raises(_Drill):
 
 class Exits(_Drill):
     card = card("exits")
-
-    def act(self, train: Split) -> None:
-        os._exit(3)
+    fault = "exit 3"
 
 
 class Killed(_Drill):
     card = card("killed")
-
-    def act(self, train: Split) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+    fault = "SIGKILL"
 
 
 class Segfaults(_Drill):
     card = card("segfaults")
-
-    def act(self, train: Split) -> None:
-        ctypes.string_at(0)
+    fault = "segfault"
 
 
 class CLoop(_Drill):
     card = card("c_loop")
-
-    def act(self, train: Split) -> None:
-        # Summing a C iterator never gives the interpreter back, not even to a signal's handler.
-        sum(itertools.repeat(0))
+    fault = "c loop"
 
 
 class PythonLoop(_Drill):
     card = card("python_loop")
-
-    def act(self, train: Split) -> None:
-        while True:
-            pass
+    fault = "python loop"
 
 
 class Hog(_Drill):
-    """Takes more and more memory, and uses it."""
+    """Takes memory, and writes to it."""
 
     card = card("hog")
 
@@ -143,7 +130,7 @@ class WrongShape(_Drill):
 
 
 class DiskFull(_Drill):
-    """Writes a file of its own to a disk that is full."""
+    """Writes a file to a disk that is full."""
 
     card = card("disk_full")
 
@@ -152,7 +139,7 @@ class DiskFull(_Drill):
 
 
 class Chatty(_Drill):
-    """Prints much, which makes its record large."""
+    """Prints much output, which makes its record large."""
 
     card = card("chatty")
 
@@ -161,7 +148,7 @@ class Chatty(_Drill):
 
 
 def refuse_record(words: str) -> None:
-    """Let the disk of the results have no room for the record of one cell, whichever process writes it."""
+    """Refuse the record of one cell, as a full disk does, in any process."""
     method, _, seed = words.rpartition(" ")
     build = folders._build
 
@@ -178,7 +165,7 @@ def refuse_record(words: str) -> None:
 
 
 def note(line: str) -> None:
-    """Add a line to the drill's log; whole, whoever else writes at the same time."""
+    """Append a line to the drill's log, whole also if other processes write at the same time."""
     log = os.environ.get("DRILL_LOG")
     if log:
         handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

@@ -1,4 +1,4 @@
-"""Starts real `run` commands for the drills, in sessions of their own, and looks at what they leave."""
+"""Runs of the drills, in separate sessions or in this process, and the records that they leave."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from bench.records import Store
-from tests.execution.watching import gone
+from tests.execution.watching import gone, wait_until
+from tests.grid import Said, say
 
 ROOT = Path(__file__).resolve().parents[2]
 BREAKING = Path(__file__).with_name("breaking.py")
 
 
 class Drill:
-    """A folder with what the runs of one drill share.
+    """A folder that the runs of one drill share.
 
     Attributes:
-        folder: for bundles, logs, gates.
-        gate: the file that `waits` waits for.
+        folder: of bundles, logs and gates.
+        gate: the file that the method `waits` waits for.
         full: the cell, as method and seed, for whose record the disk has no room; empty for none.
     """
 
@@ -38,13 +39,12 @@ class Drill:
         self._log = folder / "log"
 
     def start(self, *words: object, command: str = "run") -> subprocess.Popen[str]:
-        """Start a command in a process group of its own, as a terminal does."""
-        variables = {"DRILL_LOG": str(self._log), "DRILL_GATE": str(self.gate), "DRILL_FULL": self.full}
-        variables["PYTHONPATH"] = f"{BREAKING.parent / 'startup'}{os.pathsep}{ROOT}"
+        """Start a command in a separate process group, as a terminal does."""
+        path = f"{BREAKING.parent / 'startup'}{os.pathsep}{ROOT}"
         return subprocess.Popen(
             [sys.executable, "-m", "bench", command, "--plugin", str(BREAKING), *map(str, words)],
             cwd=ROOT,
-            env={**os.environ, **variables},
+            env={**os.environ, **self._variables(), "DRILL_FULL": self.full, "PYTHONPATH": path},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -53,30 +53,37 @@ class Drill:
         )
 
     def run(self, *words: object, seconds: float = 120) -> tuple[int, str, str]:
-        """Run to the end; returns exit status and what was printed."""
+        """Run to the end; returns exit status, output and errors."""
         process = self.start(*words)
         out, err = process.communicate(timeout=seconds)
         return process.returncode, out, err
+
+    def run_here(self, *words: object, command: str = "run") -> Said:
+        """Run to the end in this process, without a worker, which takes less time."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self._variables().items():
+                patch.setenv(name, value)
+            return say(command, "--plugin", BREAKING, *words, "--jobs", 0)
 
     def starts(self) -> Counter[str]:
         """Return how often each cell was started so far."""
         return Counter(self._log.read_text().splitlines()) if self._log.exists() else Counter()
 
-    def wait_for(self, count: int, seconds: float = 180) -> None:
+    def wait_for(self, count: int) -> None:
         """Wait until so many cells have started in all."""
-        end = time.monotonic() + seconds
-        while self.starts().total() < count:
-            assert time.monotonic() < end, f"only {self.starts().total()} of {count} cells have started"
-            time.sleep(0.01)
+        assert wait_until(lambda: self.starts().total() >= count, 180), self.starts()
+
+    def _variables(self) -> dict[str, str]:
+        return {"DRILL_LOG": str(self._log), "DRILL_GATE": str(self.gate)}
 
 
 def _hear_ctrl_c() -> None:
-    """Undo what a shell does to commands that it runs in the background."""
+    """React to Ctrl-C, which a shell lets background commands ignore."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def kill_group(process: subprocess.Popen[str]) -> None:
-    """Kill a run with all that is in its process group, at once, and wait until its workers are gone, too."""
+    """Kill the process group of a run at once, and wait until its workers have ended, too."""
     family = []
     with suppress(psutil.NoSuchProcess):
         family = psutil.Process(process.pid).children(recursive=True)
@@ -87,7 +94,7 @@ def kill_group(process: subprocess.Popen[str]) -> None:
 
 
 def fixed_bytes(results: Path) -> dict[str, Any]:
-    """Return what must not depend on environment, by digest, for records that are all sound."""
+    """Return the content of records that does not depend on the environment, by digest; all are sound."""
     store = Store(results)
     found: dict[str, Any] = {}
     for record in store.records():

@@ -1,4 +1,4 @@
-"""What the tests of several executors share."""
+"""Fixtures of several test modules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.execution.dask_processes import DaskProcesses, dask_processes
 
 @pytest.fixture(scope="package")
 def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskProcesses]:
-    """A Dask scheduler and two workers, as processes of their own."""
+    """A Dask scheduler and two workers as separate processes."""
     pytest.importorskip("distributed", reason="Dask is not installed: pip install -e '.[dask]'")
     with dask_processes(tmp_path_factory.mktemp("dask"), 2) as running:
         yield running

@@ -12,11 +12,11 @@ from tests.faults import card
 
 @dataclass(frozen=True)
 class CurvesSettings:
-    """What is reported, and how wide the common space is.
+    """Reported values, and the width of the common space.
 
     Attributes:
         level: validation mAP that every epoch reports.
-        widths: of the common space, in a list as of networks.
+        widths: one number: of the common space.
     """
 
     level: float = 0.5

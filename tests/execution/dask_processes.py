@@ -1,4 +1,4 @@
-"""A real Dask scheduler and real workers on the loopback address, as processes that tests may kill."""
+"""A real Dask scheduler and real workers on this machine, as processes that tests may kill."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
+from tests.execution.watching import wait_until
+
 ROOT = Path(__file__).resolve().parents[2]
-_PATIENCE = 60.0
 
 
 class DaskProcesses:
-    """A scheduler, and workers started one by one; all end with the `with` block of `dask_processes`."""
+    """A scheduler and its workers; all end with the `with` block of `dask_processes`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -30,7 +30,7 @@ class DaskProcesses:
         self.address = f"tcp://127.0.0.1:{port}"
         words = ("--host", "127.0.0.1", "--port", port, "--no-dashboard", "--no-show")
         self.scheduler = self._start("scheduler", "dask_scheduler", *words)
-        _await(lambda: _open(port), self.scheduler)
+        assert wait_until(lambda: _is_open(port) or self.scheduler.poll() is not None)
 
     def worker(
         self,
@@ -39,43 +39,35 @@ class DaskProcesses:
         nanny: bool = False,
         environment: Mapping[str, str] | None = None,
         cwd: Path = ROOT,
-    ) -> subprocess.Popen[bytes]:
-        """Start a worker; without a nanny, the process returned is the worker itself."""
+    ) -> None:
+        """Start a worker; without a nanny, its process is the worker itself."""
         scratch = self._folder / f"scratch-{name}"
         usual = ("--host", "127.0.0.1", "--no-dashboard", "--nthreads", "1", "--local-directory", scratch)
-        self.workers[name] = self._start(
-            name,
-            "dask_worker",
-            *(self.address, "--name", name, "--nanny" if nanny else "--no-nanny", *usual, *words),
-            environment=environment,
-            cwd=cwd,
-        )
-        return self.workers[name]
+        named = (self.address, "--name", name, "--nanny" if nanny else "--no-nanny", *usual)
+        started = self._start(name, "dask_worker", *named, *words, environment=environment, cwd=cwd)
+        self.workers[name] = started
 
     def keep(self, count: int) -> None:
-        """Start workers until so many are alive, and wait until the scheduler knows all."""
+        """Start workers until so many are alive, and wait until the scheduler has registered all."""
         while sum(process.poll() is None for process in self.workers.values()) < count:
             self.worker(f"worker{len(self.workers)}")
-        end = time.monotonic() + _PATIENCE
-        while self.log("scheduler").count("Register worker") < len(self.workers):
-            assert time.monotonic() < end, "the workers took too long"
-            time.sleep(0.05)
+        self._await("Register worker", len(self.workers))
 
     def drop(self, name: str) -> None:
-        """Kill a worker and what it has started, and wait until the scheduler knows."""
+        """Kill a worker and its children, and wait until the scheduler has removed it."""
         before = self.log("scheduler").count("Remove worker")
         _kill_all(self.workers[name])
-        end = time.monotonic() + _PATIENCE
-        while self.log("scheduler").count("Remove worker") == before:
-            assert time.monotonic() < end, "the worker is still known"
-            time.sleep(0.05)
+        self._await("Remove worker", before + 1)
+
+    def _await(self, words: str, count: int) -> None:
+        assert wait_until(lambda: self.log("scheduler").count(words) >= count)
 
     def log(self, name: str) -> str:
         """Return what a process has printed."""
         return (self._folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
     def stop(self) -> None:
-        """Kill all processes and what they have started."""
+        """Kill all processes and their children."""
         for process in self._processes:
             _kill_all(process)
 
@@ -91,7 +83,7 @@ class DaskProcesses:
             "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",
             "DASK_LOGGING__DISTRIBUTED": "info",
-            # By default each process looks at itself so often that an idle cluster keeps a core busy.
+            # With the default intervals an idle cluster keeps a core busy.
             "DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL": "10s",
             "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
             "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "10s",
@@ -113,7 +105,7 @@ class DaskProcesses:
 
 @contextmanager
 def dask_processes(folder: Path, workers: int = 0) -> Iterator[DaskProcesses]:
-    """Run a scheduler with so many workers; what they print lies in ``folder``."""
+    """Run a scheduler with so many workers; their output is in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     processes = DaskProcesses(folder)
     try:
@@ -123,21 +115,11 @@ def dask_processes(folder: Path, workers: int = 0) -> Iterator[DaskProcesses]:
         processes.stop()
 
 
-def _open(port: int) -> bool:
-    try:
+def _is_open(port: int) -> bool:
+    with suppress(OSError):
         socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
-    except OSError:
-        return False
-    return True
-
-
-def _await(ready: object, process: subprocess.Popen[bytes]) -> None:
-    assert callable(ready)
-    end = time.monotonic() + _PATIENCE
-    while not ready():
-        assert process.poll() is None, "it has ended"
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.05)
+        return True
+    return False
 
 
 def _kill_all(process: subprocess.Popen[bytes]) -> None:

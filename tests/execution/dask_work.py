@@ -1,4 +1,4 @@
-"""Work functions for tests on a Dask cluster; the worker's children import them by name."""
+"""Work functions of the tests on a Dask cluster; the worker's children import them by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import pickle
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,32 +16,11 @@ from bench.execution.worker import Finished
 
 
 def kill_dask_worker(word: str) -> str:
-    """Kill the Dask worker if told so, as a machine that fails would."""
+    """Kill the Dask worker for the word ``poison``, as the failure of its machine would."""
     if word == "poison":
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(60)
     return word
-
-
-def wait_for_file(path: str) -> str:
-    """Say who works here, wait until there is the file, and return its content."""
-    with Path(f"{path}.pids").open("a", encoding="ascii") as file:
-        file.write(f"{os.getpid()}\n")
-    end = time.monotonic() + 60
-    while not (Path(path).exists() and Path(path).read_text(encoding="ascii")):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return Path(path).read_text(encoding="ascii")
-
-
-def meet_on_gpus(payload: tuple[str, str, str]) -> tuple[str | None, bool]:
-    """Return which GPU this process sees, and whether the other task runs at the same time."""
-    folder, mine, other = payload
-    (Path(folder) / mine).touch()
-    end = time.monotonic() + 60
-    while not (Path(folder) / other).exists() and time.monotonic() < end:
-        time.sleep(0.01)
-    return os.environ.get("CUDA_VISIBLE_DEVICES"), (Path(folder) / other).exists()
 
 
 def wrong_machine(word: str) -> str:
@@ -50,15 +28,14 @@ def wrong_machine(word: str) -> str:
 
 
 class Opaque:
-    """An object that only pickle could carry."""
+    """An object that only pickle can send."""
 
 
-def lie(assignment: Assignment) -> Any:
-    """Answer in the way that the payload names; takes the place of `perform` in a Dask worker."""
+def answer_falsely(assignment: Assignment) -> Any:
+    """Return, instead of `perform` in a Dask worker, the answer that the payload names."""
     kind = pickle.loads(assignment.payload)
     if kind == "silent":
-        time.sleep(20)
-    sound = Finished(b"\xc0", None, 0.1)
+        time.sleep(6)
     answers = {
         "nothing": None,
         "text": "done",
@@ -66,6 +43,6 @@ def lie(assignment: Assignment) -> Any:
         "garbage": b"\xc1\xc1",
         "other fields": msgspec.msgpack.encode({"finished": 3, "output": "", "slot": ""}),
         "no time": msgspec.msgpack.encode(Answer(Finished(None, None, float("nan")), "", "")),
-        "no end": msgspec.msgpack.encode(Answer(sound, "", ""))[:-1],
+        "no end": msgspec.msgpack.encode(Answer(Finished(b"\xc0", None, 0.1), "", ""))[:-1],
     }
     return answers.get(kind)

@@ -1,4 +1,4 @@
-"""A disk of the results that is full when a test says so, and an execution that needs no time."""
+"""A results folder on a disk that is full on request, and an executor without any work."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class FullDisk:
     """Refuses some of what is written into the folder of the records.
 
     Attributes:
-        refused: what it refused: digests of cells, or `PROBE` for a look whether there is room.
+        refused: digests of the cells whose records it refused, or `PROBE` for a test whether there is room.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, refuses: Callable[[str], bool]) -> None:
-        """Ask ``refuses`` of everything that is about to be written."""
+        """Call ``refuses`` before each write."""
         self.refused: list[str] = []
         self._refuses = refuses
         self._build = folders._build
@@ -40,7 +40,7 @@ class FullDisk:
         name = msgspec.json.decode(files["record.json"], type=Record).digest if len(files) > 1 else PROBE
         if self._refuses(name):
             self.refused.append(name)
-            folder.mkdir()  # as a disk does that has room for a directory, but for no file
+            folder.mkdir()  # there is room for a directory, but not for a file
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._build(folder, files)
 
@@ -59,7 +59,7 @@ def each(outcome: Callable[[Task], Outcome[CellAnswer]]) -> Executor[CellAnswer]
 
 
 def finished(cells: Sequence[Cell]) -> Callable[[Task], Outcome[CellAnswer]]:
-    """Return what gives a task of these cells a finished record, as if from another machine."""
+    """Return a function that gives a task of these cells a finished record, as sent by another machine."""
     by_digest = {cell.identity.digest: cell for cell in cells}
 
     def outcome(task: Task) -> Outcome[CellAnswer]:

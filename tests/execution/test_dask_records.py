@@ -1,14 +1,14 @@
-"""Cells on a Dask cluster: the same records as here, whether the workers see the results folder or not."""
+"""Cells on a Dask cluster: the same records as in local workers, with and without a shared results folder."""
 
 from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from unittest.mock import AsyncMock, MagicMock, Mock, patch
 
 import pytest
 
@@ -24,23 +24,15 @@ pytest.importorskip("distributed", reason="Dask is not installed: pip install -e
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Digests of the records that this process wrote although a worker made them."""
-    digests: list[str] = []
-    put = Store.put
-
-    def note(store: Store, digest: str, files: Mapping[str, bytes]) -> bool:
-        """Write down which record is put."""
-        digests.append(digest)
-        return put(store, digest, files)
-
-    monkeypatch.setattr(Store, "put", note)
-    return digests
+def put() -> Iterator[Mock]:
+    """`Store.put`, which this process calls only for records that workers send."""
+    with patch.object(Store, "put", autospec=True, side_effect=Store.put) as put:
+        yield put
 
 
 @pytest.fixture(autouse=True)
 def two_workers(request: pytest.FixtureRequest) -> None:
-    """Start the workers anew that another test has killed."""
+    """Start workers in place of those that another test has killed."""
     if "processes" in request.fixturenames:
         request.getfixturevalue("processes").keep(2)
 
@@ -62,24 +54,23 @@ def local(grid: Grid, methods: str) -> dict[str, tuple[str, list[bytes]]]:
 
 
 def test_a_shared_folder_gets_the_same_records_from_dask_workers(
-    grid: Grid, processes: DaskProcesses, tmp_path: Path, sent: list[str]
+    grid: Grid, processes: DaskProcesses, tmp_path: Path, put: Mock
 ) -> None:
     methods = "mcca,plain,nan,raises"
     run(tmp_path, processes.address, "--datasets", grid.small, methods=methods).check(
         1, "4 cells: 2 done, 1 failed, 1 refused", silent=True
     )
     assert bytes_of(tmp_path) == local(grid, methods)
-    assert sent == []
+    put.assert_not_called()
     assert [entry.name for entry in (tmp_path / "runs").iterdir() if entry.name.startswith(".")] == []
 
 
 @pytest.fixture
 def unshared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let workers not see the folder of the records."""
+    """The path of the records is another folder on the workers: they do not find the mark in it."""
 
     @contextmanager
     def elsewhere(runs: Path) -> Iterator[str]:
-        """Mark no folder: this is what a worker finds whose path of that name is another folder."""
         yield ".tmp-of-another-folder"
 
     monkeypatch.setattr("bench.execution.grid_runner.marked", elsewhere)
@@ -87,15 +78,14 @@ def unshared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("unshared")
 def test_where_the_folder_is_not_shared_records_are_sent_back_and_written_here(
-    grid: Grid, processes: DaskProcesses, tmp_path: Path, sent: list[str]
+    grid: Grid, processes: DaskProcesses, tmp_path: Path, put: Mock
 ) -> None:
     methods = "plain,nan"
-    said = run(tmp_path, processes.address, "--datasets", grid.small, methods=methods)
-    assert (said.status, said.err) == (1, "")
+    run(tmp_path, processes.address, "--datasets", grid.small, methods=methods).check(1, silent=True)
     assert bytes_of(tmp_path) == local(grid, methods)
-    assert sorted(sent) == sorted(bytes_of(tmp_path))
-    again = run(tmp_path, "tcp://127.0.0.1:1", "--datasets", grid.small, methods=methods)
-    assert "0 run now" in again.out  # and for a finished grid nobody asks a scheduler
+    assert sorted(call.args[1] for call in put.call_args_list) == sorted(bytes_of(tmp_path))
+    # A finished grid needs no scheduler.
+    run(tmp_path, "tcp://127.0.0.1:1", "--datasets", grid.small, methods=methods).check(1, "0 run now")
 
 
 @pytest.mark.slow
@@ -106,8 +96,8 @@ def test_a_record_that_finds_no_room_here_costs_its_own_cell_and_the_others_are_
     methods = "mcca,plain,nan"
     expected = local(grid, methods)
     unlucky = next(record.digest for record in grid.store.records() if record.digest in expected)
-    with monkeypatch.context() as patch:
-        FullDisk(patch, lambda name: name == unlucky)
+    with monkeypatch.context() as disk:
+        FullDisk(disk, lambda name: name == unlucky)
         said = run(tmp_path, processes.address, "--datasets", grid.small, methods=methods)
     said.check(1, "1 disk-full", silent=True)
     assert bytes_of(tmp_path) == {key: value for key, value in expected.items() if key != unlucky}
@@ -115,7 +105,7 @@ def test_a_record_that_finds_no_room_here_costs_its_own_cell_and_the_others_are_
     assert bytes_of(tmp_path) == expected
 
 
-def test_a_dry_run_foresees_the_time_on_the_workers(
+def test_a_dry_run_estimates_the_time_on_the_workers(
     grid: Grid, processes: DaskProcesses, tmp_path: Path
 ) -> None:
     said = run(tmp_path, processes.address, "--datasets", grid.small, "--dry-run", methods="plain,mcca")
@@ -123,51 +113,33 @@ def test_a_dry_run_foresees_the_time_on_the_workers(
     assert len([line for line in said.out.splitlines() if line.startswith("tcp://127.0.0.1:")]) == 2
 
 
-@pytest.fixture
-def mute() -> Iterator[str]:
-    """The address of something that takes connections and never says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
-
-
-def test_a_scheduler_that_does_not_answer_is_named(
-    grid: Grid, tmp_path: Path, mute: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bench.execution.dask_cluster.CONNECT_SECONDS", 0.5)
-    said = run(tmp_path, mute, "--datasets", grid.small)
-    assert said.status == 2
-    assert said.err.startswith(f"error: no Dask scheduler answers at '{mute}' (waited 0.5 s); ")
-    assert not list(tmp_path.glob("runs/*"))
-    run(tmp_path, "nonsense", "--datasets", grid.small).check(2, "no Dask scheduler answers at 'nonsense'")
-    words = ("--datasets", grid.small, "--devices", "cuda:1")
-    run(tmp_path, "tcp://h:1", *words).check(2, "--devices cuda:1 names devices of this machine")
-
-
-def test_a_cluster_without_workers_is_waited_for_and_named(
-    grid: Grid, tmp_path: Path, processes: DaskProcesses, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def nobody(self: object) -> dict[str, int]:
-        return {}
-
-    monkeypatch.setattr("distributed.Client.nthreads", nobody)
-    said = run(tmp_path, processes.address, "--datasets", grid.small, "--patience", 0.01)
-    assert said.status == WorkerError.exit_status == 1
-    note, error = said.err.splitlines()
-    assert note.startswith(
-        f"note: there is no Dask worker at {processes.address}; waiting up to 0.01 s for one"
-    )
-    assert error.startswith(f"error: there was no Dask worker to use at {processes.address} for 0.01 s; ")
-    assert "run again" in error
-
-
-def test_without_dask_the_message_names_the_command(
+def test_without_dask_or_a_scheduler_that_answers_the_run_is_wrong_usage(
     grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("bench.execution.dask_cluster.CONNECT_SECONDS", 0.5)
+    words = ("--datasets", grid.small)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # it accepts connections and never answers
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        run(tmp_path, address, *words).check(2, f"no Dask scheduler answers at '{address}' (waited 0.5 s)")
+    run(tmp_path, "nonsense", *words).check(2, "no Dask scheduler answers at 'nonsense'")
+    run(tmp_path, "tcp://h:1", *words, "--devices", "cuda:1").check(
+        2, "--devices cuda:1 names devices of this"
+    )
     monkeypatch.setitem(sys.modules, "distributed", None)
-    said = run(tmp_path, "tcp://127.0.0.1:1", "--datasets", grid.small)
-    assert said.status == 2
-    assert said.err.startswith("error: --executor dask needs Dask, ")
-    assert "pip install 'cross-modal-bench[dask]'" in said.err
+    run(tmp_path, "tcp://127.0.0.1:1", *words).check(2, "needs Dask", "pip install 'cross-modal-bench[dask]'")
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_a_cluster_without_workers_is_awaited_and_named(
+    grid: Grid, tmp_path: Path, processes: DaskProcesses
+) -> None:
+    with patch("distributed.Client.nthreads", AsyncMock(return_value={})):
+        said = run(tmp_path, processes.address, "--datasets", grid.small, "--patience", 0.01)
+    assert said.status == WorkerError.exit_status == 1
+    note, error = said.err.splitlines()
+    assert note.startswith(f"note: there is no Dask worker at {processes.address}; waiting up to 0.01 s")
+    assert error.startswith(f"error: there was no Dask worker to use at {processes.address} for 0.01 s; ")
+    assert "run again" in error
 
 
 @pytest.mark.slow
@@ -182,8 +154,20 @@ def test_a_worker_without_this_project_is_named(grid: Grid, tmp_path: Path) -> N
     said.check(2, "cannot load this project", "pip install -e '.[dask]'")
 
 
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
+    """Opens a simulated cluster with a GPU worker, on whose CPU a run works."""
+    facts = SimpleNamespace(slots=lambda resource: 1)
+    found = {"device": "cpu", "workers": [facts], "slots": lambda _: [Slot("a/0", "cpu", 1)]}
+    opened = MagicMock()
+    opened.return_value.__enter__.return_value = SimpleNamespace(**found)
+    monkeypatch.setattr(dask_cluster, "open_cluster", opened)
+    monkeypatch.setattr(dask_client, "dask_executor", lambda *_, **__: None)
+    return opened
+
+
 @pytest.mark.parametrize(
-    ("devices", "cluster", "kind", "opened"),
+    ("devices", "cluster", "kind", "count"),
     [
         ("cpu", "cuda", "cpu", 0),
         ("cuda", "cuda", "cuda", 0),
@@ -191,36 +175,21 @@ def test_a_worker_without_this_project_is_named(grid: Grid, tmp_path: Path) -> N
         ("auto", "cpu", "cpu", 1),
     ],
 )
-def test_a_cluster_is_asked_for_its_kind_of_device_only_where_nobody_said_it(
-    monkeypatch: pytest.MonkeyPatch, devices: str, cluster: str, kind: str, opened: int
+def test_a_cluster_is_asked_for_its_kind_of_device_only_if_the_options_leave_it_open(
+    opened: MagicMock, devices: str, cluster: str, kind: str, count: int
 ) -> None:
-    asked, closed = [], []
-
-    @contextmanager
-    def pretend(address: str, *, device: str, **_: Any) -> Iterator[Any]:
-        asked.append(device)
-        yield SimpleNamespace(device=cluster)
-        closed.append(address)
-
-    monkeypatch.setattr(dask_cluster, "open_cluster", pretend)
+    opened.return_value.__enter__.return_value.device = cluster
     with machines(ExecutorOptions("dask", "tcp://h:1"), DeviceOptions(devices), 1) as where:
-        assert where.kind == kind
-        assert where.kind == kind
+        assert [where.kind, where.kind] == [kind, kind]
         assert where.site(needed=False).slots == []
-        assert asked == ["auto"] * opened
-    assert len(closed) == opened
+    assert [call.kwargs["device"] for call in opened.call_args_list] == ["auto"] * count
+    assert opened.return_value.__exit__.call_count == count
 
 
-def test_gpus_of_a_cluster_that_a_run_leaves_idle_are_mentioned(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_unused_gpus_of_a_cluster_are_mentioned(
+    opened: MagicMock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    @contextmanager
-    def pretend(address: str, **_: Any) -> Iterator[Any]:
-        facts = SimpleNamespace(slots=lambda resource: 1)
-        yield SimpleNamespace(device="cpu", workers=[facts], slots=lambda _: [Slot("a/0", "cpu", 1)])
-
-    monkeypatch.setattr(dask_cluster, "open_cluster", pretend)
-    monkeypatch.setattr(dask_client, "dask_executor", lambda *_, **__: None)
     with machines(ExecutorOptions("dask", "tcp://h:1"), DeviceOptions(), 1) as where:
         assert where.site().device == "cpu"
     assert "--devices cuda" in capsys.readouterr().err
+    opened.assert_called_once()

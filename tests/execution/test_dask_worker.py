@@ -1,11 +1,10 @@
-"""What a Dask worker says of itself, and which workers are refused; what happens inside one."""
+"""Inside a Dask worker: its facts, which workers are refused, and its children."""
 
 from __future__ import annotations
 
 import os
 import pickle
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,11 +28,11 @@ from bench.execution.dask_worker import (
 )
 from bench.execution.worker import Finished
 from tests.execution import work
-from tests.execution.watching import gone
+from tests.execution.watching import begun, gone
 
 
 class FakeWorker:
-    """As much of a Dask worker as a guest uses."""
+    """The part of a Dask worker that `perform` uses."""
 
     def __init__(self, folder: Path) -> None:
         self.address = f"tcp://127.0.0.1:{id(self)}"
@@ -64,7 +63,7 @@ def facts(**changes: Any) -> Facts:
 
 
 def perform(function: Any, payload: Any, run: str = "r", **changes: Any) -> Finished | None:
-    """Run an attempt; None where nobody waits for it any more."""
+    """Run an attempt; None if it is not awaited any more."""
     limits = {"timeout": None, "max_memory": None, "threads": 1, "device": "cpu", **changes}
     attempt = Assignment(run, "1", pickle.dumps(function), pickle.dumps(payload), **limits)
     content = dask_worker.perform(attempt)
@@ -77,7 +76,7 @@ def value(finished: Finished | None) -> Any:
     return msgspec.msgpack.decode(finished.value)
 
 
-def test_a_worker_of_the_same_state_is_welcome() -> None:
+def test_the_facts_are_those_of_this_process() -> None:
     same = facts()
     assert (same.version, same.code, same.loaded) == (bench.__version__, code_digest(), LOADED)
     assert problem(same) is None
@@ -88,21 +87,19 @@ def test_a_worker_of_the_same_state_is_welcome() -> None:
     [
         ({"python": "3.9"}, "runs Python 3.9, but this is Python 3."),
         ({"version": "0.0.9"}, "has version 0.0.9 of this project, but this is"),
-        ({"code": "x"}, "but some files differ; bring its checkout to the same state"),
-        ({"loaded": "x"}, "was started before the last change of this project; start it anew"),
+        ({"code": "x"}, "some files differ"),
+        ({"loaded": "x"}, "before the last change"),
+        ({"visible": "3"}, "GPU=2 but sees only 1"),
     ],
 )
-def test_a_worker_of_another_state_is_refused_in_one_sentence(changes: dict[str, str], words: str) -> None:
-    sentence = problem(facts(**changes))
+def test_a_worker_of_another_state_or_with_too_few_gpus_is_refused_in_one_sentence(
+    changes: dict[str, str], words: str
+) -> None:
+    sentence = problem(replace(facts(), **changes))
     assert sentence is not None
     assert sentence.startswith("the Dask worker tcp://")
     assert words in sentence
     assert "\n" not in sentence
-
-
-def test_a_worker_may_not_declare_more_gpus_than_it_sees() -> None:
-    sees = replace(facts(), visible="3")
-    assert "declares GPU=2 but sees only 1 (CUDA_VISIBLE_DEVICES=3)" in str(problem(sees))
 
 
 def test_two_workers_may_not_use_the_same_gpu() -> None:
@@ -111,12 +108,12 @@ def test_two_workers_may_not_use_the_same_gpu() -> None:
     assert "would both use GPU 0; start one worker per GPU" in str(shared_device([one], other))
     assert shared_device([replace(one, visible="1")], replace(other, visible="2")) is None
     assert shared_device([one], replace(other, host="elsewhere")) is None
-    # A batch system that shuts each job in with its own GPU calls it 0 in every job.
+    # A batch system may number the GPU of every job 0.
     assert shared_device([replace(one, job="1")], replace(other, job="2")) is None
     assert shared_device([one], one) is None
 
 
-def test_what_workers_declare_decides_what_a_slot_is() -> None:
+def test_the_resources_of_workers_define_a_slot() -> None:
     gpu, cell, none = facts(), facts(resources={"cell": 3}), facts(resources={})
     assert choose_resource("auto", [none, cell, gpu]) == ("cuda", "GPU")
     assert choose_resource("cpu", [none, cell, gpu]) == ("cpu", "cell")
@@ -141,24 +138,25 @@ def test_a_child_without_work_ends_by_itself(worker: FakeWorker, monkeypatch: py
     assert gone(value(perform(work.pid, None)), 10.0)
 
 
-@pytest.mark.parametrize("why", ["cancelled", "closing", "released"])
-def test_a_child_is_killed_when_nobody_waits_for_it(worker: FakeWorker, tmp_path: Path, why: str) -> None:
-    pid = tmp_path / "pid"
+@pytest.mark.parametrize("reason", ["cancelled", "closing", "released"])
+def test_a_child_is_killed_when_its_task_is_not_awaited_any_more(
+    worker: FakeWorker, tmp_path: Path, reason: str
+) -> None:
+    file = tmp_path / "file"
 
     def end() -> None:
         """Let the reason occur as soon as the child works."""
-        while not (pid.exists() and pid.read_text()):
-            time.sleep(0.01)
-        if why == "closing":
-            worker.status.name = why
-        elif why == "cancelled":
-            worker.task.state = why
+        begun(file, 1)
+        if reason == "closing":
+            worker.status.name = reason
+        elif reason == "cancelled":
+            worker.task.state = reason
         else:
             worker.state.tasks.clear()
 
     threading.Thread(target=end).start()
-    assert perform(work.begin_and_nap, str(pid)) is None
-    assert gone(int(pid.read_text()), 10.0)
+    assert perform(work.wait_for_file, str(file)) is None
+    assert all(gone(pid, 10.0) for pid in begun(file, 1))
 
 
 def test_children_see_the_data_folder_of_their_machine(

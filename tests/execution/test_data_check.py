@@ -1,11 +1,10 @@
-"""Datasets are opened in a worker: a bad one costs itself only, with a sentence, and never the run."""
+"""Datasets are opened in a worker: a bad one is left out with a sentence and never ends the run."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
-from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from bench.contract import UsageError
 from bench.execution import data_check
 from bench.execution.data_check import describe_sources, forget_data
+from bench.experiment.grid import DataSource
 from tests.grid import only_plugins, say, write_bundle
 
 LOADER = """
@@ -44,74 +44,58 @@ def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_check, "_KNOWN", {})
 
 
-def looked_at(results: Path) -> int:
-    """Return when the file that remembers datasets was last written."""
-    return (results / "datasets.json").stat().st_mtime_ns
+def describe(bundle: Path, results: Path) -> DataSource:
+    return describe_sources([str(bundle)], bundle.parent, "quick", results).usable[str(bundle)]
 
 
 def test_a_bundle_is_described_once_and_again_when_its_file_changes(tmp_path: Path) -> None:
     bundle, results = write_bundle(tmp_path / "a.npz"), tmp_path / "r"
-    first = describe_sources([str(bundle)], tmp_path, "quick", results).usable[str(bundle)]
+    first = describe(bundle, results)
     assert (first.name, first.kind, first.modalities) == ("a", "real", ("image", "text"))
-    stamp = looked_at(results)
+    written = (results / "datasets.json").stat().st_mtime_ns
     data_check._KNOWN.clear()
-    assert describe_sources([str(bundle)], tmp_path, "quick", results).usable[str(bundle)] == first
-    assert looked_at(results) == stamp
+    assert describe(bundle, results) == first
+    assert (results / "datasets.json").stat().st_mtime_ns == written
     write_bundle(bundle, seed=1)
-    changed = describe_sources([str(bundle)], tmp_path, "quick", results).usable[str(bundle)]
+    changed = describe(bundle, results)
     assert changed.fingerprint != first.fingerprint
     forget_data(str(bundle), results, tmp_path, "quick")
     assert (results / "datasets.json").read_text() == "{}"
     (results / "datasets.json").write_text("nonsense")
-    assert describe_sources([str(bundle)], tmp_path, "quick", results).usable[str(bundle)] == changed
+    assert describe(bundle, results) == changed
 
 
-def test_a_bundle_that_does_not_exist_is_wrong_usage(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no file .*absent\.npz"):
-        describe_sources([str(tmp_path / "absent.npz")], tmp_path, "quick")
-
-
-def hostile(tmp_path: Path, kind: str) -> Path:
-    """Return a bundle that is no bundle, in the way that ``kind`` names."""
+@pytest.mark.parametrize("kind", ["absent", "pipe", "folder"])
+def test_a_path_that_is_no_file_is_wrong_usage(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"{kind}.npz"
     if kind == "pipe":
         os.mkfifo(tmp_path / "fifo")
         path.symlink_to(tmp_path / "fifo")
     elif kind == "folder":
         path.mkdir()
-    elif kind == "nonsense":
-        path.write_bytes(b"PK\x03\x04 nonsense")
-    elif kind == "large":  # a little that unpacks to 400 MB
-        np.savez_compressed(path, train_image=np.zeros((20_000, 2_500)), train_text=np.zeros((3, 3)))
-    elif kind == "unreadable":
-        write_bundle(tmp_path / "whole.npz")
-        content = bytearray((tmp_path / "whole.npz").read_bytes())
-        content[len(content) // 2] ^= 0xFF
-        path.write_bytes(content)
-    return path
-
-
-@pytest.mark.parametrize("kind", ["pipe", "folder"])
-def test_what_is_no_file_is_no_bundle(tmp_path: Path, kind: str) -> None:
     with pytest.raises(UsageError, match=r"no file|no dataset"):
-        describe_sources([str(hostile(tmp_path, kind))], tmp_path, "quick")
+        describe_sources([str(path)], tmp_path, "quick")
 
 
-def test_a_file_that_is_no_bundle_costs_itself_only(tmp_path: Path) -> None:
-    bad = [hostile(tmp_path, kind) for kind in ("nonsense", "unreadable")]
-    datasets = ",".join(map(str, [*bad, write_bundle(tmp_path / "good.npz")]))
+def test_a_file_that_is_no_bundle_is_left_out(tmp_path: Path) -> None:
+    nonsense, unreadable = tmp_path / "nonsense.npz", write_bundle(tmp_path / "unreadable.npz")
+    nonsense.write_bytes(b"PK\x03\x04 nonsense")
+    content = bytearray(unreadable.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    unreadable.write_bytes(content)
+    datasets = ",".join(map(str, [nonsense, unreadable, write_bundle(tmp_path / "good.npz")]))
     words = ("--methods", "mcca", "--jobs", 0, "--datasets", datasets)
     said = say("run", "--results", tmp_path / "r", *words)
-    said.check(2, "1 cell: 1 done", *(f"error: {path} is left out: " for path in bad))
+    said.check(2, "1 cell: 1 done", *(f"error: {path} is left out: " for path in (nonsense, unreadable)))
     assert "Traceback" not in said.out + said.err
 
 
 @pytest.mark.slow
-def test_a_bundle_that_unpacks_to_more_memory_than_there_is_costs_itself_only(tmp_path: Path) -> None:
-    bad, good = str(hostile(tmp_path, "large")), str(write_bundle(tmp_path / "good.npz"))
-    sources = describe_sources([bad, good], tmp_path, "quick", max_memory=300 << 20)
-    assert [*sources.usable] == [good]
-    assert [*sources.damaged] == [bad]
+def test_a_bundle_that_unpacks_to_more_memory_than_allowed_is_left_out(tmp_path: Path) -> None:
+    bad, good = tmp_path / "large.npz", write_bundle(tmp_path / "good.npz")
+    np.savez_compressed(bad, train_image=np.zeros((20_000, 2_500)), train_text=np.zeros((3, 3)))
+    sources = describe_sources([str(bad), str(good)], tmp_path, "quick", max_memory=300 << 20)
+    assert ([*sources.usable], [*sources.damaged]) == ([str(good)], [str(bad)])
 
 
 @pytest.mark.parametrize(
@@ -125,7 +109,7 @@ def test_a_bundle_that_unpacks_to_more_memory_than_there_is_costs_itself_only(tm
         pytest.param("return None", "", marks=pytest.mark.drill),
     ],
 )
-def test_a_dataset_plugin_with_a_bug_costs_itself_only(
+def test_a_dataset_plugin_with_a_fault_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str, words: str
 ) -> None:
     seconds = 2.0 if "limit" in words else 60.0
@@ -142,11 +126,7 @@ def test_a_dataset_plugin_with_a_bug_costs_itself_only(
 
 
 def test_this_process_opens_no_data_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any, **__: Any) -> Any:
-        raise AssertionError("opened here")
-
-    bundle = write_bundle(tmp_path / "a.npz")
-    shutil.copy(bundle, tmp_path / "b.npz")
-    monkeypatch.setattr(np, "load", refuse)
-    monkeypatch.setattr("bench.data.load_dataset", refuse)
-    assert len(describe_sources([str(bundle), str(tmp_path / "b.npz")], tmp_path, "quick").usable) == 2
+    bundle = str(write_bundle(tmp_path / "a.npz"))
+    for name in ("numpy.load", "bench.data.load_dataset"):
+        monkeypatch.setattr(name, Mock(side_effect=AssertionError("opened here")))
+    assert [*describe_sources([bundle], tmp_path, "quick").usable] == [bundle]

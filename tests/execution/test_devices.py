@@ -1,4 +1,4 @@
-"""With a pretended inventory: which device a task gets, what its process sees, and who works beside it."""
+"""Devices and slots, with a simulated inventory: the device of each task, and what its process sees."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -33,7 +34,7 @@ from tests.execution import work
 from tests.grid import FAULTS, say
 
 GB = 1 << 30
-FOUR = Inventory(8, tuple(Gpu(index, "Pretended", 10 * GB) for index in range(4)))
+FOUR = Inventory(8, tuple(Gpu(index, "Simulated", 10 * GB) for index in range(4)))
 NONE = Inventory(8)
 
 
@@ -53,12 +54,12 @@ def all_visible(monkeypatch: pytest.MonkeyPatch) -> None:
         ("cuda:1,cuda:1,cuda", FOUR, ["cuda:1", "cuda:0", "cuda:2", "cuda:3"]),
     ],
 )
-def test_words_mean_devices_each_once(words: str, inventory: Inventory, devices: list[str]) -> None:
+def test_words_name_devices_each_once(words: str, inventory: Inventory, devices: list[str]) -> None:
     assert choose_devices(words, inventory) == devices
 
 
 @pytest.mark.parametrize("word", ["gpu", "cuda:4", "cuda:x", "cuda:-1", "cuda:00", "CPU", ""])
-def test_an_unknown_device_is_refused_with_those_that_are_known(word: str) -> None:
+def test_an_unknown_device_is_refused_and_the_known_ones_are_named(word: str) -> None:
     known = "there are: cpu, cuda:0, cuda:1, cuda:2, cuda:3$"
     with pytest.raises(UsageError, match=f"there is no device '{word}' here; {known}"):
         choose_devices(f"cuda:0,{word}", FOUR)
@@ -66,7 +67,7 @@ def test_an_unknown_device_is_refused_with_those_that_are_known(word: str) -> No
         choose_devices("cuda", NONE)
 
 
-def test_slots_of_different_devices_alternate_and_know_their_memory() -> None:
+def test_slots_of_different_devices_alternate_and_have_their_memory() -> None:
     slots = device_slots(["cuda:2", "cuda:0"], FOUR, jobs=9, jobs_per_device=2, threads=3)
     assert [slot.name for slot in slots] == ["cuda:2/0", "cuda:0/0", "cuda:2/1", "cuda:0/1"]
     known = {(slot.host_device, slot.memory, slot.threads) for slot in slots}
@@ -75,95 +76,98 @@ def test_slots_of_different_devices_alternate_and_know_their_memory() -> None:
     assert [(slot.name, slot.memory) for slot in cpu] == [("cpu/0", None), ("cpu/1", None)]
 
 
-@pytest.mark.slow
-def test_four_gpus_work_at_once_and_every_process_sees_its_own_only(tmp_path: Path) -> None:
-    slots = device_slots(choose_devices("auto", FOUR), FOUR, jobs=1, jobs_per_device=1, threads=1)
-    tasks = [Task(str(number), "", (str(tmp_path), str(number), 4)) for number in range(4)]
-    outcomes = run_local(tasks, work.rendezvous, slots)
-    assert sorted((outcome.slot.host_device, outcome.value) for outcome in outcomes) == [
-        (f"cuda:{index}", (str(index), True)) for index in range(4)
-    ]
-
-
-def test_two_that_fit_share_a_gpu_at_once(tmp_path: Path) -> None:
-    slots = device_slots(["cuda:2"], FOUR, jobs=1, jobs_per_device=2, threads=1)
-    tasks = [Task(name, "", (str(tmp_path), name, 2), 1.0, 5 * GB) for name in ("a", "b")]
-    outcomes = list(run_local(tasks, work.rendezvous, slots))
-    assert [outcome.value for outcome in outcomes] == [("2", True)] * 2
-
-
-def test_a_run_on_pretended_gpus_pins_each_cell_and_records_it(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("devices", "per_device", "memory"),
+    [
+        (["cuda:2"], 2, 5 * GB),  # two that fit share a GPU
+        pytest.param(FOUR.devices[1:], 1, None, marks=pytest.mark.slow),
+    ],
+)
+def test_tasks_run_at_once_on_gpus_and_each_sees_only_its_gpu(
+    tmp_path: Path, devices: list[str], per_device: int, memory: int | None
 ) -> None:
-    asked: list[bool] = []
+    slots = device_slots(devices, FOUR, jobs=1, jobs_per_device=per_device, threads=1)
+    number = len(slots)
+    tasks = [Task(str(n), "", (str(tmp_path), str(n), number), 1.0, memory) for n in range(number)]
+    outcomes = [*run_local(tasks, work.rendezvous, slots)]
+    assert sorted(outcome.slot.name for outcome in outcomes) == sorted(slot.name for slot in slots)
+    for outcome in outcomes:
+        assert outcome.value == (outcome.slot.host_device.removeprefix("cuda:"), True)
 
-    def pretend(*, gpus: bool) -> Inventory:
-        asked.append(gpus)
+
+@pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """This machine has four GPUs; returns whether they were listed, for each look at the inventory."""
+    looks: list[bool] = []
+
+    def take(*, gpus: bool) -> Inventory:
+        looks.append(gpus)
         return FOUR
 
-    monkeypatch.setattr(module, "take_inventory", pretend)
+    monkeypatch.setattr(module, "take_inventory", take)
     monkeypatch.setattr(module, "possible_inventory", lambda words: FOUR)
+    return looks
+
+
+def test_a_run_on_gpus_pins_each_cell_and_records_its_device(
+    small: Path, tmp_path: Path, simulated: list[bool]
+) -> None:
     usual = ["--results", tmp_path / "r", "--plugin", FAULTS, "--datasets", small, "--methods", "pinned"]
     words = ["run", *usual, "--set", "pinned.seconds=0.05", "--seeds", 4, "--devices", "cuda:3,cuda:1"]
-    forecast = say(*words, "--dry-run")
-    assert "cuda:1: 2 cells in 1 slot" in forecast.out
-    assert "cuda:3: 2 cells in 1 slot" in forecast.out
-    said = say(*words)
-    assert (said.status, said.err) == (0, "")
+    forecast = say(*words, "--dry-run").out
+    assert "cuda:1: 2 cells in 1 slot" in forecast
+    assert "cuda:3: 2 cells in 1 slot" in forecast
+    say(*words).check(0, silent=True)
     store = Store(tmp_path / "r")
-    seen: dict[str, list[tuple[float, float]]] = {}
+    times: dict[str, list[tuple[float, float]]] = {}
     for record in store.records():
-        assert record.environment.device == "cuda:0"
-        assert record.identity.device == "cuda"
+        assert (record.environment.device, record.identity.device) == ("cuda:0", "cuda")
         assert "--devices cuda" in record.environment.command
         _, visible, device, begin, end = store.log(record.digest).splitlines()[0].split()
         assert device == "cuda:0"
-        seen.setdefault(visible, []).append((float(begin), float(end)))
-    assert seen.keys() == {"'1'", "'3'"}
-    for stays in seen.values():
-        assert all(a[1] <= b[0] or b[1] <= a[0] for a, b in combinations(stays, 2))
-    assert say(*words).status == 0
-    assert asked == [True, True]  # a finished grid has no need of a long look at the machine
-    on_cpu = say(*words, "--devices", "cpu", "--dry-run")
-    assert "4 cells, 4 to run" in on_cpu.out  # what a GPU has done is no number of the CPU
+        times.setdefault(visible, []).append((float(begin), float(end)))
+    assert times.keys() == {"'1'", "'3'"}
+    for periods in times.values():
+        assert all(a[1] <= b[0] or b[1] <= a[0] for a, b in combinations(periods, 2))
+    say(*words).check(0)
+    assert simulated == [True, True]  # a finished grid needs no list of GPUs
+    # Numbers of a GPU are not those of the CPU.
+    say(*words, "--devices", "cpu", "--dry-run").check(0, "4 cells, 4 to run")
     say(*words, "--devices", "cuda:7").check(2, "no device 'cuda:7'")
 
 
+@pytest.mark.usefixtures("simulated")
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("words", "key"),
     [
-        (["--devices", "cuda:7"], "there is no device 'cuda:7' here; there are: cpu, cuda:0, cuda:1"),
-        (["--devices", "cuda", "--jobs", "2"], "--jobs is for the CPU; --jobs-per-device says"),
-        (["--devices", "cuda", "--jobs", "0"], "name one of cuda:0, cuda:1, cuda:2, cuda:3 with --devices"),
-        (["--devices", "auto", "--jobs", "0", "--max-memory", "1G"], "on one device"),
-        (["--devices", "auto,cpu"], "a run is either on the CPU or on GPUs"),
+        (["--devices", "cuda:7"], "cuda:7"),
+        (["--devices", "cuda", "--jobs", "2"], "--jobs-per-device"),
+        (["--devices", "cuda", "--jobs", "0"], "name one of cuda:0"),
+        (["--devices", "auto", "--jobs", "0", "--max-memory", "1G"], "one device"),
+        (["--devices", "auto,cpu"], "CPU or on GPUs"),
     ],
 )
-def test_what_contradicts_itself_on_gpus_is_one_sentence_and_status_2(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], sentence: str
+def test_contradicting_options_for_gpus_are_one_sentence_and_status_2(
+    small: Path, tmp_path: Path, words: list[str], key: str
 ) -> None:
-    monkeypatch.setattr(module, "take_inventory", lambda *, gpus: FOUR)
-    monkeypatch.setattr(module, "possible_inventory", lambda words: FOUR)
     usual = ("--results", tmp_path / "r", "--plugin", FAULTS, "--datasets", small, "--methods", "plain")
-    said = say("run", *usual, *words)
-    assert (said.status, said.out) == (2, "")
-    assert sentence in said.err
-    assert len(said.err.splitlines()) == 1
+    said = say("run", *usual, *words).check(2, key)
+    assert (said.out, len(said.err.splitlines())) == ("", 1)
     assert not (tmp_path / "r" / "runs").exists()
 
 
-def test_one_gpu_can_be_used_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "take_inventory", lambda *, gpus: FOUR)
+@pytest.mark.usefixtures("simulated")
+def test_one_gpu_can_be_used_in_this_process() -> None:
     site = LocalMachine(DeviceOptions("cuda:2", 0)).site()
     assert (site.slots, site.device) == ([], "cuda:2")
 
 
 @pytest.mark.parametrize(
-    ("words", "possible", "found", "kind", "devices", "asked"),
+    ("words", "possible", "found", "kind", "devices", "looks"),
     [
         ("cpu", FOUR, FOUR, "cpu", "cpu", 0),
         ("cuda:1,cuda:0", FOUR, FOUR, "cuda", "cuda:1,cuda:0", 0),
-        ("cuda", NONE, NONE, "cuda", "cuda", 0),  # that there is none is found when it is needed
+        ("cuda", NONE, NONE, "cuda", "cuda", 0),  # an error once a device is needed
         ("auto", NONE, FOUR, "cpu", "cpu", 0),
         ("auto", FOUR, NONE, "cpu", "cpu", 1),
         ("auto", FOUR, FOUR, "cuda", "cuda:0,cuda:1,cuda:2,cuda:3", 1),
@@ -176,56 +180,39 @@ def test_the_kind_of_device_is_known_before_cells_are_planned(
     found: Inventory,
     kind: str,
     devices: str,
-    asked: int,
+    looks: int,
 ) -> None:
-    looks = []
+    take = Mock(return_value=found)
     monkeypatch.setattr(module, "possible_inventory", lambda _: possible)
-
-    def look(*, gpus: bool) -> Inventory:
-        looks.append(gpus)
-        return found
-
-    monkeypatch.setattr(module, "take_inventory", look)
+    monkeypatch.setattr(module, "take_inventory", take)
     resolved = LocalMachine(DeviceOptions(words))
-    assert (resolved.kind, resolved.devices, len(looks)) == (kind, devices, asked)
+    assert (resolved.kind, resolved.devices, take.call_count) == (kind, devices, looks)
 
 
-def test_the_inventory_of_the_cpu_is_within_the_containers_limits_and_needs_no_torch(
+def test_the_inventory_is_within_the_containers_limits_and_lists_gpus_only_if_pytorch_has_any(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("joblib.cpu_count", lambda: 3)
     monkeypatch.setattr(subprocess, "run", None)
     assert take_inventory(gpus=False) == Inventory(3)
+    for version in (Mock(return_value="2.9.0+cpu"), Mock(side_effect=PackageNotFoundError("torch"))):
+        monkeypatch.setattr("importlib.metadata.version", version)
+        assert take_inventory(gpus=True) == Inventory(3)
     assert not wants_gpus("cpu")
     assert all(wants_gpus(words) for words in ("auto", "cuda", "cuda:1", "cpu,cuda:0", "gpu"))
 
 
-def test_gpus_are_what_pytorch_lists_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A torch that pretends stands in for one with CUDA; the process is a real one."""
+def test_gpus_are_listed_by_pytorch_in_a_separate_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process is a real one; its program prints what PyTorch would with two GPUs."""
     monkeypatch.setattr("importlib.metadata.version", lambda name: "2.9.0")
-    pretended = """
-import json
-print("a greeting of some library")
-print(json.dumps([["A100", 42949672960], ["A100", 42949672960]]))
-"""
-    monkeypatch.setattr(module, "_LIST", pretended)
+    program = "print('a greeting'); print('[[\"A100\", 42949672960], [\"A100\", 42949672960]]')"
+    monkeypatch.setattr(module, "_LIST", program)
     found = take_inventory(gpus=True)
     assert found.gpus == (Gpu(0, "A100", 40 * GB), Gpu(1, "A100", 40 * GB))
     assert found.devices == ["cpu", "cuda:0", "cuda:1"]
-    monkeypatch.setattr(module, "_LIST", "raise SystemExit('no driver that suits')")
-    with pytest.raises(DeviceError, match="no driver that suits; repair its installation, or use"):
+    monkeypatch.setattr(module, "_LIST", "raise SystemExit('no usable driver')")
+    with pytest.raises(DeviceError, match=r"no usable driver; .*--devices cpu"):
         take_inventory(gpus=True)
-
-
-def test_a_pytorch_that_is_built_for_the_cpu_or_absent_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(name: str) -> str:
-        raise PackageNotFoundError(name)
-
-    monkeypatch.setattr(subprocess, "run", None)
-    monkeypatch.setattr("importlib.metadata.version", lambda name: "2.9.0+cpu")
-    assert take_inventory(gpus=True).gpus == ()
-    monkeypatch.setattr("importlib.metadata.version", absent)
-    assert take_inventory(gpus=True).gpus == ()
 
 
 @pytest.mark.parametrize(
@@ -239,7 +226,7 @@ def test_a_pytorch_that_is_built_for_the_cpu_or_absent_is_not_asked(monkeypatch:
         ("kfd", None, "2.9.0+rocm6.4", None),
     ],
 )
-def test_how_many_gpus_there_can_be_is_known_without_pytorch(
+def test_the_possible_number_of_gpus_is_known_without_pytorch(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     listed: str,
@@ -250,56 +237,40 @@ def test_how_many_gpus_there_can_be_is_known_without_pytorch(
     for number in range(3):
         (tmp_path / "nvidia" / str(number)).mkdir(parents=True)
     (tmp_path / "kfd").touch()
-    places = ("nvidia", "kfd", "dxg")
-    drivers = tuple(str(tmp_path / (name if name == listed else "absent")) for name in places)
-    monkeypatch.setattr(module, "_DRIVERS", drivers)
+    names = (name if name == listed else "absent" for name in ("nvidia", "kfd", "dxg"))
+    monkeypatch.setattr(module, "_DRIVERS", tuple(str(tmp_path / name) for name in names))
     monkeypatch.setattr("importlib.metadata.version", lambda name: built)
     monkeypatch.setattr(sys, "platform", "linux")
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert module._most_gpus() == most
-    few = possible_inventory("cuda:1")
-    assert len(few.gpus) == (2 if most is None else most)
+    assert len(possible_inventory("cuda:1").gpus) == (2 if most is None else most)
     assert choose_devices("auto", possible_inventory("auto"))
-    if most is None:  # any GPU may be there, but nothing that is no name of one
+    if most is None:  # then a GPU of any number is possible
         assert choose_devices("cuda:12,cuda:0", possible_inventory("cuda:12,cuda:0")) == ["cuda:12", "cuda:0"]
-    with pytest.raises(UsageError, match="there is no device 'gpu' here"):
-        choose_devices("gpu", possible_inventory("gpu"))
-    with pytest.raises(UsageError, match="there is no device 'cuda:99999' here"):
-        choose_devices("cuda:99999", possible_inventory("cuda:99999"))
+    for word in ("gpu", "cuda:99999"):
+        with pytest.raises(UsageError, match=f"no device '{word}'"):
+            choose_devices(word, possible_inventory(word))
 
 
-class FakeCuda:
-    """Of a torch with two GPUs, on one of which somebody else works; the other he has to himself."""
-
-    def device_count(self) -> int:
-        return 2
-
-    def get_device_properties(self, index: int) -> SimpleNamespace:
-        return SimpleNamespace(name="H100", total_memory=80 * GB)
-
-    def mem_get_info(self, index: int) -> tuple[int, int]:
-        if index:
-            raise RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable")
-        return 30 * GB, 80 * GB
-
-
-def test_a_gpu_has_the_memory_that_others_leave(
+def test_the_memory_of_a_gpu_is_what_other_processes_leave_or_all_if_that_is_unknown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=FakeCuda()))
+    busy = RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable")
+    cuda = Mock(**{"device_count.return_value": 2, "mem_get_info.side_effect": [(30 * GB, 80 * GB), busy]})
+    cuda.get_device_properties.return_value = SimpleNamespace(name="H100", total_memory=80 * GB)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     exec(module._LIST, {})
     assert json.loads(capsys.readouterr().out) == [["H100", 30 * GB], ["H100", 80 * GB]]
 
 
 @pytest.mark.slow
-def test_the_question_to_pytorch_is_understood() -> None:
-    """The program that asks, with the real PyTorch: it answers with a list, empty without a GPU."""
+def test_pytorch_prints_a_list_of_gpus() -> None:
     done = subprocess.run([sys.executable, "-c", module._LIST], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1].startswith("[")
 
 
-def test_slots_have_their_threads_and_see_their_own_gpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slots_have_their_threads_and_see_only_their_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = local_slots(2, 3)
     assert (first.name, second.name, first.device) == ("cpu/0", "cpu/1", "cpu")
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
@@ -320,7 +291,7 @@ def test_slots_have_their_threads_and_see_their_own_gpu_only(monkeypatch: pytest
         (1, 1, "cuda:2", "not among the 2 devices"),
     ],
 )
-def test_slots_that_cannot_be_are_refused(
+def test_impossible_slots_are_refused(
     monkeypatch: pytest.MonkeyPatch, slots: int, threads: int, device: str, words: str
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, GPU-abc")

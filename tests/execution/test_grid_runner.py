@@ -1,4 +1,4 @@
-"""A grid against a folder: all is recorded, nothing runs twice, the same cell gives the same bytes."""
+"""A grid and a results folder: every cell is recorded once, and the same cell gives the same bytes."""
 
 from __future__ import annotations
 
@@ -27,16 +27,18 @@ from bench.records import STATUSES, Failure, Record, Store, StoreError
 from tests.grid import FAULTS, Grid, bytes_of, cells_of, make_newer, only_plugins
 from tests.records import making
 
-PLACE = RunContext(plugins=(str(FAULTS),))
+CONTEXT = RunContext(plugins=(str(FAULTS),))
 
 
 pytestmark = pytest.mark.usefixtures("faults")
 
 
-def run(cells: Sequence[Cell], results: Path, place: RunContext = PLACE, jobs: int = 0) -> list[RunEvent]:
+def run(cells: Sequence[Cell], results: Path, context: RunContext = CONTEXT, jobs: int = 0) -> list[RunEvent]:
     events: list[RunEvent] = []
-    execute = local_executor(local_slots(jobs, 1), timeout=hard_limit(place.seconds)) if jobs else run_inline
-    ended = run_cells(cells, Store(results), place, execute=execute, on_event=events.append)
+    execute = (
+        local_executor(local_slots(jobs, 1), timeout=hard_limit(context.seconds)) if jobs else run_inline
+    )
+    ended = run_cells(cells, Store(results), context, execute=execute, on_event=events.append)
     assert ended == len([event for event in events if isinstance(event, Ended)]) == len(cells)
     return events
 
@@ -59,7 +61,7 @@ def ends(events: Sequence[RunEvent]) -> list[Ended]:
         ("single", "multi", "skipped", "Single takes one class per sample"),
     ],
 )
-def test_every_cell_of_a_grid_is_recorded_whatever_the_others_do(
+def test_every_cell_of_a_grid_is_recorded_however_the_others_end(
     grid: Grid, method: str, dataset: str, status: str, reason: str
 ) -> None:
     record = grid.record(method, dataset)
@@ -75,7 +77,7 @@ def test_a_grid_with_failures_is_otherwise_complete(grid: Grid) -> None:
     assert "to the real output" in grid.store.log(leaves.digest)
 
 
-def test_the_same_cells_give_the_same_bytes_in_any_process_company_and_order(
+def test_the_same_cells_give_the_same_bytes_in_any_process_and_order(
     grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The grid ran in two workers; here the same cells run backwards in one, and then in this process."""
@@ -113,7 +115,7 @@ def test_the_same_cells_give_the_same_bytes_in_any_process_company_and_order(
     assert bytes_of(tmp_path / "here") == expected
 
 
-def test_running_again_does_only_what_is_missing(small: Path, tmp_path: Path) -> None:
+def test_a_second_run_makes_only_missing_records(small: Path, tmp_path: Path) -> None:
     store = Store(tmp_path)
     few = cells_of(["plain", "raises"], small)
     assert remaining(few, store) == few
@@ -155,7 +157,7 @@ FAILED = {"failed", "exited", "killed", "lost", "disk-full"}
         (["all", "skipped"], {*STATUSES} - {"done"}),
     ],
 )
-def test_every_status_is_a_word_of_retry_and_failed_and_all_mean_several(
+def test_retry_takes_every_status_and_failed_and_all_mean_several(
     every_end: tuple[list[Cell], Store], retry: list[str], again: set[str]
 ) -> None:
     cells, store = every_end
@@ -164,7 +166,7 @@ def test_every_status_is_a_word_of_retry_and_failed_and_all_mean_several(
 
 
 @pytest.mark.parametrize("kind", ["exit", "signal", "worker", "OSError"])
-def test_records_from_before_each_end_had_its_status_are_read_and_run_again_as_failed(
+def test_old_records_with_the_status_failed_for_every_end_are_read_and_run_again(
     small: Path, tmp_path: Path, kind: str
 ) -> None:
     (cell,) = cells_of(["plain"], small)
@@ -178,21 +180,21 @@ def test_records_from_before_each_end_had_its_status_are_read_and_run_again_as_f
     assert remaining([cell], store, ["failed"]) == remaining([cell], store, ["all"]) == [cell]
 
 
-def test_a_finished_cell_without_oracle_is_missing_when_the_oracle_is_asked_for(
+def test_a_finished_cell_without_oracle_is_missing_if_the_oracle_is_requested(
     small: Path, tmp_path: Path
 ) -> None:
     cells = cells_of(["plain", "sdml"], small, epochs=2)
     run(cells, tmp_path)
     store = Store(tmp_path)
     todo = remaining(cells, store, trace_test=True)
-    assert [cell.identity.method for cell in todo] == ["sdml"]  # a closed form has nothing to trace
-    run(todo, tmp_path, RunContext(plugins=PLACE.plugins, trace_test=True))
+    assert [cell.identity.method for cell in todo] == ["sdml"]  # a method in closed form has no trace
+    run(todo, tmp_path, RunContext(plugins=CONTEXT.plugins, trace_test=True))
     assert remaining(cells, store, trace_test=True) == []
     assert remaining(cells, store) == []
 
 
 def move_to_other_code(store: Store, record: Record, **fields: str) -> None:
-    """Let a record look as if other code had made it."""
+    """Replace a record by the same one of other code."""
     moved = msgspec.structs.replace(record, identity=msgspec.structs.replace(record.identity, **fields))
     per_query = {(*series,): values for series, values in store.per_query(record.digest).items()}
     trace, log = store.trace(record.digest), store.log(record.digest)
@@ -200,40 +202,33 @@ def move_to_other_code(store: Store, record: Record, **fields: str) -> None:
     shutil.rmtree(store.runs / record.digest)
 
 
-def test_what_other_code_finished_is_left_alone_and_made_again_on_request(
-    small: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("fields", "stale"),
+    [
+        ({"code": "plain 0"}, True),
+        ({"harness": "", "code": "", "device": ""}, True),  # as in layout 1
+        ({"device": "cuda"}, False),
+    ],
+)
+def test_a_finished_record_of_other_code_is_stale_and_runs_again_only_on_request(
+    small: Path, tmp_path: Path, fields: dict[str, str], stale: bool
 ) -> None:
     cells = cells_of(["plain", "sm"], small)
     run(cells, tmp_path)
     store = Store(tmp_path)
     assert stale_cells(cells, store) == {}
-    old = store.read(cells[0].identity.digest)
-    move_to_other_code(store, old, harness=f"{old.identity.harness}+0", code="plain 0")
-    assert set(stale_cells(cells, store)) == {old.digest}
-    assert remaining(cells, store) == remaining(cells, store, ["all"]) == []
+    digest = cells[0].identity.digest
+    move_to_other_code(store, store.read(digest), **fields)
+    assert set(stale_cells(cells, store)) == ({digest} if stale else set())
+    assert remaining(cells, store) == remaining(cells, store, ["all"]) == ([] if stale else [cells[0]])
     assert remaining(cells, store, ["stale"]) == [cells[0]]
-    assert standings(cells, store)[old.digest] == "stale"
+    assert standings(cells, store)[digest] == ("stale" if stale else "missing")
     run([cells[0]], tmp_path)
     assert stale_cells(cells, store) == {}
-    assert len(list(store.records())) == 3  # the record by other code stays beside the new one
+    assert len(list(store.records())) == 3  # the other record stays
 
 
-@pytest.mark.parametrize("fields", [{"harness": "", "code": "", "device": ""}, {"code": "plain 0"}])
-def test_a_record_without_versions_is_stale_and_one_of_another_device_is_no_record_of_the_cell(
-    small: Path, tmp_path: Path, fields: dict[str, str]
-) -> None:
-    cells = cells_of(["plain"], small)
-    run(cells, tmp_path)
-    store = Store(tmp_path)
-    old = store.read(cells[0].identity.digest)
-    move_to_other_code(store, old, **fields)
-    assert set(stale_cells(cells, store)) == {old.digest}
-    on_gpu = [replace(cell, identity=msgspec.structs.replace(cell.identity, device="cuda")) for cell in cells]
-    assert stale_cells(on_gpu, store) == {}
-    assert remaining(on_gpu, store) == on_gpu
-
-
-def test_what_other_code_failed_to_do_is_run(small: Path, tmp_path: Path) -> None:
+def test_a_cell_that_failed_with_other_code_runs(small: Path, tmp_path: Path) -> None:
     cells = cells_of(["raises"], small)
     run(cells, tmp_path)
     store = Store(tmp_path)
@@ -242,55 +237,45 @@ def test_what_other_code_failed_to_do_is_run(small: Path, tmp_path: Path) -> Non
     assert remaining(cells, store) == cells
 
 
-def test_cells_run_only_on_the_kind_of_device_that_they_are_planned_for(small: Path, tmp_path: Path) -> None:
-    (cell,) = cells_of(["plain"], small)
-    on_gpu = replace(cell, identity=msgspec.structs.replace(cell.identity, device="cuda"))
-    with pytest.raises(UsageError, match="planned for cuda"):
-        run([on_gpu], tmp_path)
-
-
-@pytest.mark.parametrize("damage", ["truncate", "remove"])
-def test_a_damaged_record_is_run_again(small: Path, tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["truncated", "removed", "newer"])
+def test_a_damaged_record_is_made_again_but_one_of_a_later_version_stays(
+    small: Path, tmp_path: Path, damage: str
+) -> None:
     cells = cells_of(["plain"], small)
     run(cells, tmp_path)
     before = bytes_of(tmp_path)
-    file = tmp_path / "runs" / cells[0].identity.digest / "record.json"
-    file.unlink() if damage == "remove" else file.write_bytes(file.read_bytes()[:40])
+    file, newer = tmp_path / "runs" / cells[0].identity.digest / "record.json", damage == "newer"
+    if newer:
+        make_newer(file.parent)
+    elif damage == "removed":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:40])
     store = Store(tmp_path)
-    assert remaining(cells, store) == cells
-    assert [problem.newer for problem in store.problems] == [False]
-    run(cells, tmp_path)
-    assert bytes_of(tmp_path) == before
-
-
-def test_a_record_of_a_later_version_is_left_to_that_version(small: Path, tmp_path: Path) -> None:
-    cells = cells_of(["plain"], small)
-    run(cells, tmp_path)
-    make_newer(tmp_path / "runs" / cells[0].identity.digest)
-    store = Store(tmp_path)
-    assert remaining(cells, store, ["all"]) == []
-    assert [problem.newer for problem in store.problems] == [True]
+    assert remaining(cells, store, ["all"]) == ([] if newer else cells)
+    assert [problem.newer for problem in store.problems] == [newer]
     assert [*standings(cells, store).values()] == ["missing"]
+    if not newer:
+        run(cells, tmp_path)
+        assert bytes_of(tmp_path) == before
 
 
-def test_events_tell_of_starts_and_ends_in_order(small: Path, tmp_path: Path) -> None:
-    events = run(cells_of(["plain", "raises"], small), tmp_path)
-    assert [type(event) for event in events] == [Planned, Started, Ended, Started, Ended]
+def test_events_report_starts_epochs_and_ends_in_order(small: Path, tmp_path: Path) -> None:
+    events = run(cells_of(["plain", "raises", "sdml"], small, epochs=2), tmp_path)
+    kinds = [type(event) for event in events if not isinstance(event, Progress)]
+    assert kinds == [Planned, *[Started, Ended] * 3]
     assert {(end.cell.identity.method, end.status, end.reason) for end in ends(events)} == {
         ("plain", "done", ""),
         ("raises", "failed", "ValueError: the matrix is singular"),
+        ("sdml", "done", ""),
     }
-
-
-def test_a_deep_method_reports_its_epochs(small: Path, tmp_path: Path) -> None:
-    events = run(cells_of(["sdml"], small, epochs=2), tmp_path)
     (progress, *_) = [event for event in events if isinstance(event, Progress)]
     assert (progress.values["stage"], progress.values["epoch"], progress.values["epochs"]) == ("train", 1, 2)
 
 
-def test_a_cell_that_ignores_its_time_limit_is_stopped_and_says_so(small: Path, tmp_path: Path) -> None:
+def test_a_cell_that_ignores_its_time_limit_is_stopped_and_recorded(small: Path, tmp_path: Path) -> None:
     (cell,) = cells_of(["sleeps"], small)
-    (end,) = ends(run([cell], tmp_path, RunContext(plugins=PLACE.plugins, seconds=0.5), jobs=1))
+    (end,) = ends(run([cell], tmp_path, RunContext(plugins=CONTEXT.plugins, seconds=0.5), jobs=1))
     assert end.status == "timeout"
     assert end.reason == "it went on after its time limit of 0.5 s and was stopped"
     assert Store(tmp_path).status(cell.identity.digest) == "timeout"
@@ -299,9 +284,9 @@ def test_a_cell_that_ignores_its_time_limit_is_stopped_and_says_so(small: Path, 
 @pytest.mark.drill
 def test_a_cell_over_its_memory_limit_is_recorded_with_the_limit(small: Path, tmp_path: Path) -> None:
     cells = cells_of(["hoards", "plain"], small)
-    place = RunContext(plugins=PLACE.plugins, max_memory=400 << 20)
-    execute = local_executor(local_slots(1, 1), max_memory=place.max_memory)
-    run_cells(cells, Store(tmp_path), place, execute=execute, on_event=lambda event: None)
+    context = RunContext(plugins=CONTEXT.plugins, max_memory=400 << 20)
+    execute = local_executor(local_slots(1, 1), max_memory=context.max_memory)
+    run_cells(cells, Store(tmp_path), context, execute=execute, on_event=lambda event: None)
     records = {record.identity.method: record for record in Store(tmp_path).records()}
     assert records["plain"].status == "done"
     failure = records["hoards"].failure
@@ -330,29 +315,30 @@ def test_a_task_states_its_memory_where_it_runs_on_a_gpu(
     assert [(task.cost, task.memory) for task in seen] == [(7.0, memory)]
 
 
-def test_nothing_to_do_touches_nothing(tmp_path: Path) -> None:
-    assert run_cells([], Store(tmp_path / "none"), PLACE, execute=run_inline, on_event=print) == 0
+def test_without_cells_no_folder_is_made_and_an_unusable_one_stops_the_run_before_its_start(
+    small: Path, tmp_path: Path
+) -> None:
+    assert run([], tmp_path / "none") == []
     assert not (tmp_path / "none").exists()
-
-
-def test_a_folder_that_cannot_be_written_stops_the_run_before_it_starts(small: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="part of that path is a file"):
+    with pytest.raises(StoreError, match="is a file"):
         run(cells_of(["plain"], small), tmp_path / "file")
 
 
-def test_what_the_listener_raises_stops_the_run_and_keeps_what_is_done(small: Path, tmp_path: Path) -> None:
+def test_an_exception_of_the_event_handler_stops_the_run_and_keeps_its_records(
+    small: Path, tmp_path: Path
+) -> None:
     def stop(event: RunEvent) -> None:
         if isinstance(event, Ended):
             raise KeyboardInterrupt
 
     cells = cells_of(["plain", "twin"], small)
     with pytest.raises(KeyboardInterrupt):
-        run_cells(cells, Store(tmp_path), PLACE, execute=run_inline, on_event=stop)
+        run_cells(cells, Store(tmp_path), CONTEXT, execute=run_inline, on_event=stop)
     assert len(remaining(cells, Store(tmp_path))) == 1
 
 
-def test_counts_are_of_the_cells_asked_for(grid: Grid) -> None:
+def test_counts_are_of_the_requested_cells(grid: Grid) -> None:
     cells = cells_of(["plain", "raises", "pairwise"], grid.small, seeds=(0, 1))
     counts = Counter(standings(cells, grid.store).values())
     assert counts == {"done": 2, "failed": 2, "missing": 2}
@@ -361,12 +347,16 @@ def test_counts_are_of_the_cells_asked_for(grid: Grid) -> None:
     assert counts == {"done": 1, "failed": 2, "missing": 1, "disk-full": 2}
 
 
-@pytest.mark.parametrize("fields", [{"code": "plain 0"}, {"harness": "data 0"}])
-def test_a_cell_that_was_planned_with_other_code_is_not_run_under_a_false_name(
+@pytest.mark.parametrize("fields", [{"code": "plain 0"}, {"harness": "data 0"}, {"device": "cuda"}])
+def test_a_cell_planned_with_other_code_or_for_another_device_does_not_run(
     small: Path, tmp_path: Path, fields: dict[str, str]
 ) -> None:
     (cell,) = cells_of(["plain"], small)
     other = replace(cell, identity=msgspec.structs.replace(cell.identity, **fields))
+    if "device" in fields:
+        with pytest.raises(UsageError, match="planned for cuda"):
+            run([other], tmp_path)
+        return
     (ended,) = ends(run([other], tmp_path))
     assert ended.status == "failed"
     assert "planned with other code" in ended.reason

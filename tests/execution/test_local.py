@@ -1,23 +1,28 @@
-"""The promises of running in worker processes: nothing is lost but the task that is to blame."""
+"""Tasks in worker processes and in the caller's process: a fault costs its task only, and none runs twice."""
 
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from bench.execution.devices import local_slots
-from bench.execution.local import run_local
-from bench.execution.tasks import Event, Outcome, Progress, Slot, Started, Task
+from bench.execution.local import local_executor, run_inline, run_local
+from bench.execution.tasks import Event, Executor, Outcome, Progress, Retried, Slot, Started, Task, loss_of
+from bench.execution.worker import report
 from tests.execution import work
-from tests.execution.watching import gone
+from tests.execution.watching import begun, gone
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def tasks_of(payloads: Sequence[Any]) -> list[Task]:
@@ -30,15 +35,33 @@ def run(
     return list(run_local(tasks_of(payloads), function, local_slots(slots, 1), **options))
 
 
+@dataclass(frozen=True)
+class Drilled:
+    """A fault: its outcome, how often the task began, and the events of its further attempts."""
+
+    outcome: Outcome[Any]
+    begun: int
+    retried: list[Retried]
+
+
 @pytest.fixture(scope="module")
-def drill() -> dict[str, Outcome[Any]]:
-    """Every fault once, with a sound task after each, in two slots."""
-    payloads = [kind for fault in work.FAULTS for kind in (fault, "ok")]
-    outcomes = run(work.fault, payloads, slots=2, timeout=1.0)
+def drilled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Drilled]:
+    """Every fault once, with a sound task after each, in two slots, with one further attempt."""
+    folder, events = tmp_path_factory.mktemp("attempts"), list[Any]()
+    kinds = [kind for fault in (*work.FAULTS, "once SIGKILL") for kind in (fault, "ok")]
+    payloads = [(str(folder / str(number)), kind) for number, kind in enumerate(kinds)]
+    options: dict[str, Any] = {"slots": 2, "timeout": 1.0, "retries": 1, "on_event": events.append}
+    outcomes = run(work.fault_and_note, payloads, **options)
     assert len(outcomes) == len(payloads)
-    sound = [outcome for outcome in outcomes if outcome.task.payload == "ok"]
-    assert all(outcome.value == "ok" and outcome.lost is None for outcome in sound)
-    return {outcome.task.payload: outcome for outcome in outcomes}
+    assert all((end.value, end.lost) == ("ok", None) for end in outcomes if end.task.payload[1] == "ok")
+    return {
+        outcome.task.payload[1]: Drilled(
+            outcome,
+            len(Path(outcome.task.payload[0]).read_text()),
+            [event for event in events if isinstance(event, Retried) and event.task is outcome.task],
+        )
+        for outcome in outcomes
+    }
 
 
 @pytest.mark.parametrize(
@@ -57,55 +80,54 @@ def drill() -> dict[str, Outcome[Any]]:
         ("unpicklable", "exception", "cannot be sent"),
     ],
 )
-def test_a_fault_costs_its_own_task_only_and_is_named(
-    drill: dict[str, Outcome[Any]], fault: str, kind: str, words: str
+def test_a_fault_costs_its_task_only_and_only_a_kill_from_outside_is_tried_again(
+    drilled: dict[str, Drilled], fault: str, kind: str, words: str
 ) -> None:
-    outcome = drill[fault]
+    found = drilled[fault]
+    outcome, lost, outside = found.outcome, found.outcome.lost, fault in ("SIGKILL", "SIGTERM")
     assert outcome.value is None
-    assert outcome.lost is not None
-    assert outcome.lost.kind == kind
-    assert words in outcome.lost.reason
-    assert outcome.lost.outside == (fault in ("SIGKILL", "SIGTERM"))
-    if kind == "timeout":  # of a minute or without end
-        assert 1.0 <= outcome.seconds < 30
-
-
-@pytest.mark.parametrize(("fault", "place"), [("raise", "in _raise"), ("segfault", "_segfault")])
-def test_a_crash_or_an_error_says_where_python_was(
-    drill: dict[str, Outcome[Any]], fault: str, place: str
-) -> None:
-    lost = drill[fault].lost
     assert lost is not None
-    assert lost.exception == ("ValueError" if fault == "raise" else "")
-    assert place in lost.traceback
+    assert (lost.kind, lost.outside, words in lost.reason) == (kind, outside, True)
+    assert ("2 attempts" in lost.reason) == outside
+    assert (found.begun, len(found.retried)) == (1 + outside, outside)
+    if kind == "timeout":  # the tasks would take a minute, or have no end
+        assert 1.0 <= outcome.seconds < 30
+    assert ("in _raise" in lost.traceback) == (lost.exception == "ValueError") == (fault == "raise")
+    assert ("_segfault" in lost.traceback) == (fault == "segfault")
 
 
-def test_one_process_per_slot_does_all_its_tasks() -> None:
-    outcomes = run(work.pid, [None] * 6)
-    assert len({outcome.value for outcome in outcomes}) == 1
-    assert outcomes[0].value != os.getpid()
+def test_a_task_that_is_killed_once_has_a_value_after_its_second_attempt(drilled: dict[str, Drilled]) -> None:
+    found = drilled["once SIGKILL"]
+    (retried,) = found.retried
+    assert (found.outcome.value, found.outcome.lost, found.begun) == ("ok", None, 2)
+    assert (retried.attempt, retried.attempts, "SIGKILL" in retried.lost.reason) == (2, 2, True)
 
 
-def test_two_slots_work_at_the_same_time(tmp_path: Path) -> None:
-    meetings = [(str(tmp_path), "a", "b"), (str(tmp_path), "b", "a")]
-    seen = [(outcome.slot.name, outcome.value) for outcome in run(work.meet, meetings, slots=2)]
-    assert sorted(seen) == [("cpu/0", True), ("cpu/1", True)]
+def test_one_process_per_slot_runs_all_its_tasks_and_two_slots_run_at_once(tmp_path: Path) -> None:
+    calls = [("rendezvous", (str(tmp_path), name, 2)) for name in "ab"] + [("pid", None)] * 6
+    outcomes = run(work.call, calls, slots=2)
+    assert sorted((end.slot.name, end.value) for end in outcomes if "rendezvous" in end.task.payload) == [
+        ("cpu/0", ["", True]),
+        ("cpu/1", ["", True]),
+    ]
+    pids = {(end.slot.name, end.value) for end in outcomes if "pid" in end.task.payload}
+    assert len({slot for slot, _ in pids}) == len(pids)
+    assert os.getpid() not in {pid for _, pid in pids}
 
 
-def test_the_environment_is_there_before_libraries_load() -> None:
+def test_the_environment_is_set_before_libraries_are_loaded() -> None:
     slot = Slot("s", "cpu", 1, {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "BENCH_TEST_MARK": "x"})
     two = Slot("t", "cpu", 2, {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"})
     before = dict(os.environ)
-    assert next(run_local(tasks_of([None]), work.threads_of_numpy, [slot])).value == {1}
-    assert next(run_local(tasks_of([None]), work.threads_of_numpy, [two])).value == {
-        min(2, len(os.sched_getaffinity(0)))
-    }
-    marks = run_local(tasks_of([["BENCH_TEST_MARK"]]), work.environment, [slot])
-    assert next(marks).value == {"BENCH_TEST_MARK": "x"}
+    calls = tasks_of([("threads_of_numpy", None), ("environment", ["BENCH_TEST_MARK"])])
+    values = [outcome.value for outcome in run_local(calls, work.call, [slot])]
+    assert values == [[1], {"BENCH_TEST_MARK": "x"}]
+    with closing(run_local(calls, work.call, [two])) as outcomes:
+        assert next(outcomes).value == [min(2, len(os.sched_getaffinity(0)))]
     assert dict(os.environ) == before
 
 
-def test_events_tell_of_start_and_progress_in_the_thread_that_iterates() -> None:
+def test_events_and_output_arrive_with_their_task(capfd: pytest.CaptureFixture[str]) -> None:
     events: list[Event] = []
     threads = set()
 
@@ -113,23 +135,15 @@ def test_events_tell_of_start_and_progress_in_the_thread_that_iterates() -> None
         events.append(event)
         threads.add(threading.get_ident())
 
-    outcomes = run(work.count, [3], on_event=note)
+    counted, first, second = run(work.call, [("count", 3), ("speak", "one"), ("speak", "two")], on_event=note)
     assert isinstance(events[0], Started)
-    told = [event.values["step"] for event in events if isinstance(event, Progress)]
-    assert told == sorted(set(told))
-    assert told[0] == 0
-    assert threads == {threading.get_ident()}
-    assert events[0].task is outcomes[0].task
-
-
-def test_what_a_task_prints_is_kept_with_it_and_away_from_the_terminal(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    first, second = run(work.speak, ["one", "two"])
+    assert events[0].task is counted.task
+    steps = [event.values["step"] for event in events if isinstance(event, Progress)]
+    assert steps == sorted(set(steps))
+    assert steps[0] == 0
+    assert threads == {threading.get_ident()}  # the one that iterates
     assert capfd.readouterr() == ("", "")
-    assert "to stdout one" in first.output
-    assert "to stderr" in first.output
-    assert "from C" in first.output
+    assert all(words in first.output for words in ("to stdout one", "to stderr", "from C"))
     assert "to stdout two" in second.output
     assert "one" not in second.output
 
@@ -138,7 +152,7 @@ def test_what_a_task_prints_is_kept_with_it_and_away_from_the_terminal(
     ("function", "payloads", "word"),
     [(work.echo, [lambda: None, 1], "payload"), (work.unreadable, [1, 2], "cannot be sent between")],
 )
-def test_what_cannot_be_sent_or_received_costs_its_own_task_only(
+def test_a_payload_or_value_that_cannot_be_sent_costs_its_task_only(
     function: Callable[[Any], Any], payloads: list[Any], word: str
 ) -> None:
     bad, other = run(function, payloads)
@@ -147,54 +161,141 @@ def test_what_cannot_be_sent_or_received_costs_its_own_task_only(
     assert (other.value == 1) == (function is work.echo)
 
 
-def test_nothing_to_do_starts_nothing() -> None:
+def test_without_tasks_no_worker_starts() -> None:
     assert run(work.echo, []) == []
 
 
-def test_leaving_early_kills_the_workers(tmp_path: Path) -> None:
-    place = tmp_path / "pids"
-    tasks = [Task("nap", "", str(place), 2.0), Task("bad", "", None, 1.0)]
-    with closing(run_local(tasks, work.begin_and_nap, local_slots(2, 1))) as outcomes:
+@pytest.mark.parametrize("reason", ["closed", "the event handler raises"])
+def test_the_end_of_the_iteration_kills_the_workers_and_their_children(tmp_path: Path, reason: str) -> None:
+    path, closed = tmp_path / "file", reason == "closed"
+
+    def note(event: Event) -> None:
+        begun(path, 2)
+        if not closed:
+            raise RuntimeError("cannot draw")
+
+    tasks = [Task("waits", "", str(path), 2.0), Task("bad", "", str(tmp_path / "absent" / "file"), 1.0)]
+    ended: AbstractContextManager[object] = nullcontext()
+    if not closed:
+        ended = pytest.raises(RuntimeError, match="cannot draw")
+    with closing(run_local(tasks, work.wait_with_child, local_slots(2, 1), on_event=note)) as outcomes, ended:
         assert next(outcomes).lost is not None
-        while not place.exists():
-            time.sleep(0.02)
-        begin = time.monotonic()
-    assert time.monotonic() - begin < 30.0  # they would sleep for a minute
-    assert all(gone(int(line)) for line in place.read_text().split())
+    assert all(gone(pid) for pid in begun(path, 2))  # they would wait for a minute
 
 
-def test_what_a_task_has_started_dies_with_it(tmp_path: Path) -> None:
-    place = tmp_path / "pid"
-    (outcome,) = run(work.nap_with_child, [str(place)], timeout=1.0)
-    assert outcome.lost is not None
-    assert gone(int(place.read_text()))
+PROGRAM = """
+import signal, sys
+from contextlib import closing
+from bench.execution.devices import local_slots
+from bench.execution.local import run_local
+from bench.execution.tasks import Task
+from tests.execution.work import wait_for_file
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for background commands
+    tasks = [Task(str(number), "", sys.argv[1]) for number in range(4)]
+    try:
+        with closing(run_local(tasks, wait_for_file, local_slots(2, 1))) as outcomes:
+            for outcome in outcomes:
+                print("unexpected", outcome.lost)
+    except KeyboardInterrupt:
+        print("interrupted")
+        sys.exit(130)
+"""
 
 
-def test_a_failing_event_handler_stops_the_workers() -> None:
-    def fail(event: Event) -> None:
-        raise RuntimeError("cannot draw")
-
-    before = {child.pid for child in psutil.Process().children()}
-    with pytest.raises(RuntimeError, match="cannot draw"):
-        run(work.nap, [60.0], on_event=fail)
-    assert all(
-        gone(child.pid) for child in psutil.Process().children() if child.pid not in before | _trackers()
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.drill)]
+)
+def test_the_workers_end_with_their_parent(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "program.py"), str(tmp_path / "file")],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
-
-
-def _trackers() -> set[int]:
-    # multiprocessing keeps one process of its own, which tracks shared resources.
-    found = set()
-    for child in psutil.Process().children():
-        with suppress(psutil.Error):  # it has ended meanwhile
-            if "resource_tracker" in " ".join(child.cmdline()):
-                found.add(child.pid)
-    return found
+    try:
+        pids = begun(tmp_path / "file", 2)
+        os.killpg(parent.pid, number)
+        printed, errors = parent.communicate(timeout=40)  # the workers would wait for a minute
+    finally:
+        parent.kill()
+    ended = (130, "interrupted\n", "") if number == signal.SIGINT else (-number, "", "")
+    assert (parent.returncode, printed, errors) == ended
+    assert all(gone(pid) for pid in pids)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file.pids", "program.py"]
 
 
 @pytest.mark.drill
-def test_a_worker_killed_while_it_answers_costs_its_own_task_only() -> None:
+def test_a_worker_killed_while_it_answers_costs_its_task_only() -> None:
     killed, sound = run(work.large, ["killed", "sound"])
     assert killed.lost is not None
     assert killed.lost.kind == "signal"
     assert sound.value == bytes(5_000_000)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"), [("raise", "exception"), ("memory", "memory"), ("sys.exit", "exit")]
+)
+def test_an_exception_in_this_process_costs_its_task_only(fault: str, kind: str) -> None:
+    bad, good = run_inline([Task("a", "", fault), Task("b", "", "ok")], work.fault)
+    assert bad.lost is not None
+    assert bad.lost.kind == kind
+    assert "Traceback" in bad.lost.traceback
+    assert (good.value, good.lost) == ("ok", None)
+
+
+def test_ctrl_c_in_this_process_ends_the_iteration() -> None:
+    def interrupted(payload: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(run_inline([Task("a", "", None)], interrupted))
+
+
+def test_events_of_this_process_come_while_the_task_runs_and_not_after() -> None:
+    events: list[Event] = []
+
+    def work_and_report(payload: Any) -> tuple[int, int]:
+        report(epoch=1)
+        report(epoch=2)  # too soon after the first: dropped
+        return os.getpid(), len(events)
+
+    (outcome,) = run_inline([Task("a", "", None)], work_and_report, on_event=events.append)
+    report(epoch=3)
+    assert outcome.value == (os.getpid(), 2)
+    started, progress = events
+    assert isinstance(started, Started)
+    assert isinstance(progress, Progress)
+    assert progress.values == {"epoch": 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError(), "memory"),
+        (OSError(12, "Cannot allocate memory"), "memory"),
+        (OSError(28, "No space left on device"), "exception"),
+        (RuntimeError("std::bad_alloc"), "memory"),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"), "memory"),  # as of PyTorch
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "memory"),
+        (RuntimeError("shapes do not fit"), "exception"),
+        (ValueError("out of memory"), "exception"),
+    ],
+)
+def test_errors_for_lack_of_memory_are_recognised(error: Exception, kind: str) -> None:
+    assert loss_of(error, "").kind == kind
+
+
+@pytest.mark.parametrize("execute", [run_inline, local_executor(local_slots(2, 1))], ids=["inline", "local"])
+def test_a_task_that_is_not_admitted_never_starts_and_delays_no_other(execute: Executor[Any]) -> None:
+    events: list[Any] = []
+    tasks = [Task(name, name, name, admit=lambda name=name: name != "no") for name in ("a", "no", "b")]  # type: ignore[misc]
+    outcomes = {outcome.task.key: outcome for outcome in execute(tasks, work.echo, events.append)}
+    found = {key: (outcome.value, outcome.skipped, outcome.lost) for key, outcome in outcomes.items()}
+    assert found == {"a": ("a", False, None), "no": (None, True, None), "b": ("b", False, None)}
+    assert {event.task.key for event in events if isinstance(event, Started)} == {"a", "b"}

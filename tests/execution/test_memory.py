@@ -1,9 +1,10 @@
-"""A memory limit costs the task that exceeds it, by whatever means, and nothing else."""
+"""A memory limit costs only the task that exceeds it, whatever kind of memory that takes."""
 
 from __future__ import annotations
 
 import sys
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -33,7 +34,7 @@ def drill() -> dict[str, Outcome[object]]:
     ("kind", "words"),
     [("shared", "it took more memory"), ("small pieces", "MemoryError"), ("at once", "Unable to allocate")],
 )
-def test_whoever_takes_too_much_is_stopped_and_the_limit_is_named(
+def test_a_task_over_the_limit_is_stopped_and_the_limit_is_named(
     drill: dict[str, Outcome[object]], kind: str, words: str
 ) -> None:
     lost = drill[kind].lost
@@ -44,10 +45,10 @@ def test_whoever_takes_too_much_is_stopped_and_the_limit_is_named(
     assert not lost.outside
 
 
-def test_the_next_task_has_a_healthy_worker_and_what_is_left_behind_is_not_charged_to_it(
+def test_memory_that_a_task_leaves_behind_does_not_count_for_the_next(
     drill: dict[str, Outcome[object]],
 ) -> None:
-    """A worker that still holds half of the limit is replaced."""
+    """A worker that keeps half of the limit is replaced."""
     assert drill["sound"].lost is drill["last"].lost is None
     assert drill["left behind"].value == drill["sound"].value
     assert drill["last"].value != drill["left behind"].value
@@ -61,7 +62,7 @@ def test_memory_of_child_processes_counts() -> None:
     assert good.lost is None
 
 
-def test_on_a_gpu_the_system_enforces_nothing_as_the_driver_maps_more_than_it_uses() -> None:
+def test_the_system_enforces_the_limit_during_a_task_but_not_on_a_gpu() -> None:
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_DATA)
@@ -74,47 +75,31 @@ def test_on_a_gpu_the_system_enforces_nothing_as_the_driver_maps_more_than_it_us
     assert not allowance.worn()
 
 
-class Cuda:
-    """Of a torch that has worked on a GPU."""
-
-    def __init__(self, used: bool = True, broken: bool = False) -> None:
-        self.calls: list[str] = []
-        self._used, self._broken = used, broken
-
-    def is_initialized(self) -> bool:
-        return self._used
-
-    def synchronize(self) -> None:
-        self.calls.append("synchronize")
-        if self._broken:
-            raise RuntimeError("CUDA error: device-side assert triggered")
-
-    def empty_cache(self) -> None:
-        self.calls.append("empty_cache")
-
-
-def test_after_a_task_the_memory_of_a_gpu_is_free_or_the_gpu_useless(monkeypatch: pytest.MonkeyPatch) -> None:
-    used, unused = Cuda(), Cuda(used=False)
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Cuda(broken=True)))
-    assert not leave_gpu()
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=used))
-    assert leave_gpu()
-    assert used.calls == ["synchronize", "empty_cache"]
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=unused))
-    assert leave_gpu()
-    assert unused.calls == []  # it must not be what starts a GPU
+def test_a_gpu_is_given_back_after_a_task_unless_it_is_unused_or_broken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for used, error, usable in (
+        (True, RuntimeError("assert"), False),
+        (True, None, True),
+        (False, None, True),
+    ):
+        cuda = Mock(**{"is_initialized.return_value": used, "synchronize.side_effect": error})
+        monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+        assert leave_gpu() is usable
+        assert cuda.synchronize.called is used  # this must not be what starts a GPU
+        assert cuda.empty_cache.called is (used and usable)
     monkeypatch.delitem(sys.modules, "torch")
     assert leave_gpu()
     assert "torch" not in sys.modules
 
 
-def test_a_worker_whose_gpu_is_useless_is_replaced_and_the_next_task_is_well() -> None:
+def test_a_worker_whose_gpu_is_broken_is_replaced() -> None:
     tasks = [Task(str(number), "", number == 1, 3.0 - number) for number in range(3)]
     first, broken, last = run_local(tasks, work.break_gpu_if, local_slots(1, 1))
     assert [outcome.lost for outcome in (first, broken, last)] == [None, None, None]
     assert first.value == broken.value != last.value
 
 
-def test_resident_memory_is_that_of_a_process_and_nothing_of_one_that_is_gone() -> None:
+def test_resident_memory_of_a_process_that_has_ended_is_zero() -> None:
     assert resident(psutil.Process().pid) >= psutil.Process().memory_info().rss // 2
     assert resident(2**22 + 1) == 0

@@ -1,10 +1,11 @@
-"""A full disk costs the cells whose records find no room, and nothing else; what finds room later is kept."""
+"""Records of cells as they end: full disks, lost workers, and answers of other machines."""
 
 from __future__ import annotations
 
 import errno
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from tests.execution.full_disk import HERE, PROBE, FullDisk, each, finished
 from tests.grid import FAULTS, cells_of
 from tests.records.making import raising
 
-PLACE = RunContext(plugins=(str(FAULTS),))
+CONTEXT = RunContext(plugins=(str(FAULTS),))
 
 
 pytestmark = pytest.mark.usefixtures("faults")
@@ -46,23 +47,22 @@ def six(small: Path) -> list[Cell]:
     return cells_of(["plain"], small, seeds=range(6))
 
 
-class Heard:
-    """What a run of cells told; by default they end at once and without any work."""
+class Ran:
+    """The events of a run of cells; by default they end at once and without any work."""
 
     def __init__(self, cells: Sequence[Cell], results: Path, execute: Executor[Any] | None = None) -> None:
         self.events: list[RunEvent] = []
         self.store = Store(results)
-        self.count = run_cells(
-            cells, self.store, PLACE, execute=execute or each(finished(cells)), on_event=self.events.append
-        )
+        execute = execute or each(finished(cells))
+        self.count = run_cells(cells, self.store, CONTEXT, execute=execute, on_event=self.events.append)
 
     @property
     def ends(self) -> dict[int, Ended]:
         """Return the ends by seed; there is one per cell."""
         ends = [event for event in self.events if isinstance(event, Ended)]
-        found = {end.cell.identity.seed: end for end in ends}
-        assert len(found) == len(ends) == self.count
-        return found
+        by_seed = {end.cell.identity.seed: end for end in ends}
+        assert len(by_seed) == len(ends) == self.count
+        return by_seed
 
     @property
     def unstarted(self) -> list[int]:
@@ -78,38 +78,50 @@ def digests(cells: Sequence[Cell]) -> list[str]:
     return [cell.identity.digest for cell in cells]
 
 
-def test_a_record_without_room_costs_its_own_cell_and_all_others_are_recorded(
-    six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("without_room", "held", "unstarted"),
+    [
+        ([2], [2], []),
+        ([1, 2, 3, 4, 5], [1, 2, 3], [4, 5]),  # though a small record would fit
+        ([0, 1, 3, 4], [0, 1, 3, 4], []),  # no three in a row
+    ],
+)
+def test_records_without_room_cost_their_cells_and_three_in_a_row_stop_the_run(
+    six: list[Cell],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    without_room: list[int],
+    held: list[int],
+    unstarted: list[int],
 ) -> None:
-    unlucky = six[2].identity.digest
-    disk = FullDisk(monkeypatch, lambda name: name == unlucky)
-    heard = Heard(six, tmp_path)
-    assert (heard.held, heard.unstarted) == ([2], [])
-    end = heard.ends.pop(2)
-    assert {end.status for seed, end in heard.ends.items() if seed != 2} == {"done"}
-    assert (end.status, end.on_disk, str(tmp_path / "runs") in end.reason) == ("disk-full", False, True)
-    assert heard.events[-1] is end  # it was given up when all else was over
-    assert len(disk.refused) > 2
+    disk = FullDisk(monkeypatch, lambda name: name in digests([six[seed] for seed in without_room]))
+    ran = Ran(six, tmp_path)
+    assert (ran.held, ran.unstarted) == (held, unstarted)
+    for seed, end in ran.ends.items():
+        expected = ("disk-full", False, True) if seed in held else ("done", True, False)
+        assert (end.status, end.on_disk, str(tmp_path / "runs") in end.reason) == expected
+    assert isinstance(last := ran.events[-1], Ended)
+    assert last.cell is six[held[-1]]  # given up at the end of the run
+    assert len(disk.refused) > 2 * len(held)
     assert [entry.name for entry in (tmp_path / "runs").iterdir() if entry.name.startswith(".")] == []
-    assert remaining(six, heard.store) == [six[2]]
+    assert remaining(six, ran.store) == [six[seed] for seed in sorted(held + unstarted)]
 
 
-def test_a_record_that_finds_room_later_is_written_then_and_its_cell_is_not_run_again(
+def test_a_record_that_has_room_later_is_written_and_its_cell_does_not_run_again(
     six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, begun = six[0].identity.digest, []
+    first, written = six[0].identity.digest, list[str]()
 
     def refuses(name: str) -> bool:
-        begun.append(name)
-        return name == first and begun.count(first) < 3
+        written.append(name)
+        return name == first and written.count(first) < 3
 
     FullDisk(monkeypatch, refuses)
-    heard = Heard(six, tmp_path)
-    assert heard.held == [0]
-    assert {end.status for end in heard.ends.values()} == {"done"}
-    assert all(end.on_disk for end in heard.ends.values())
-    assert list(heard.ends) == [1, 2, 0, 3, 4, 5]  # tried after each other record
-    assert remaining(six, heard.store) == []
+    ran = Ran(six, tmp_path)
+    assert ran.held == [0]
+    assert {(end.status, end.on_disk) for end in ran.ends.values()} == {("done", True)}
+    assert list(ran.ends) == [1, 2, 0, 3, 4, 5]  # tried after each other record
+    assert remaining(six, ran.store) == []
 
 
 def test_without_room_for_a_small_record_no_cell_starts(
@@ -122,59 +134,41 @@ def test_without_room_for_a_small_record_no_cell_starts(
         return full[0]
 
     FullDisk(monkeypatch, refuses)
-    heard = Heard(six, tmp_path)
-    assert {seed: end.status for seed, end in heard.ends.items()} == {0: "done", 1: "disk-full"}
-    assert heard.unstarted == [2, 3, 4, 5]
-    assert remaining(six, heard.store) == six[1:]
+    ran = Ran(six, tmp_path)
+    assert {seed: end.status for seed, end in ran.ends.items()} == {0: "done", 1: "disk-full"}
+    assert ran.unstarted == [2, 3, 4, 5]
+    assert remaining(six, ran.store) == six[1:]
 
 
-@pytest.mark.parametrize(
-    ("without_room", "held", "unstarted"),
-    [([1, 2, 3, 4, 5], 3, [4, 5]), ([0, 1, 3, 4], 4, [])],  # though a small record would fit
-)
-def test_three_records_in_a_row_without_room_stop_the_run_and_two_do_not(
-    six: list[Cell],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    without_room: list[int],
-    held: int,
-    unstarted: list[int],
-) -> None:
-    FullDisk(monkeypatch, lambda name: name in digests([six[seed] for seed in without_room]))
-    heard = Heard(six, tmp_path)
-    assert (heard.held, heard.unstarted) == (without_room[:held], unstarted)
-    assert {seed for seed, end in heard.ends.items() if not end.on_disk} == {*heard.held}
-
-
-def test_what_was_not_started_is_started_once_there_is_room_again(
+def test_cells_that_did_not_start_start_once_there_is_room_again(
     six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk takes nothing until the last cell was turned away."""
-    asked: list[str] = []
+    """The disk is full until the last cell was not admitted."""
+    written: list[str] = []
 
     def refuses(name: str) -> bool:
-        asked.append(name)
-        return asked.count(PROBE) < 6
+        written.append(name)
+        return written.count(PROBE) < 6
 
     FullDisk(monkeypatch, refuses)
-    heard = Heard(six, tmp_path)
-    assert (heard.held, heard.unstarted) == ([0], [])
-    assert [end.status for end in heard.ends.values()] == ["done"] * 6
+    ran = Ran(six, tmp_path)
+    assert (ran.held, ran.unstarted) == ([0], [])
+    assert [end.status for end in ran.ends.values()] == ["done"] * 6
 
 
 def test_another_fault_of_the_folder_stops_the_run(
     six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folders, "_build", raising(errno.EROFS))
-    with pytest.raises(StoreError, match="mounted read-only"):
-        Heard(six, tmp_path)
+    with pytest.raises(StoreError, match="read-only"):
+        Ran(six, tmp_path)
 
 
-def test_what_stops_the_run_lets_records_that_wait_for_room_be_tried_once_more(
+def test_before_a_run_is_stopped_records_that_wait_for_room_are_tried_once_more(
     six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three wait; the listener stops the run at the first of them that is written after all."""
-    full = [True]
+    """Three wait; the event handler stops the run at the first of them that is written."""
+    full, stopped = [True], list[Cell]()
 
     def stop(event: RunEvent) -> None:
         if isinstance(event, Held):
@@ -183,35 +177,34 @@ def test_what_stops_the_run_lets_records_that_wait_for_room_be_tried_once_more(
             stopped.append(event.cell)
             raise KeyboardInterrupt
 
-    stopped: list[Cell] = []
     FullDisk(monkeypatch, lambda name: full[0] and name in digests(six[:3]))
     with pytest.raises(KeyboardInterrupt):
-        run_cells(six, Store(tmp_path), PLACE, execute=each(finished(six)), on_event=stop)
+        run_cells(six, Store(tmp_path), CONTEXT, execute=each(finished(six)), on_event=stop)
     assert stopped == [six[0]]
     assert remaining(six, Store(tmp_path)) == six[3:]
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(moods=st.lists(st.booleans(), max_size=30))
-def test_whenever_the_disk_is_full_every_cell_ends_once_and_what_is_told_is_true(
-    six: list[Cell], tmp_path_factory: pytest.TempPathFactory, moods: list[bool]
+@given(full=st.lists(st.booleans(), max_size=30))
+def test_whenever_the_disk_is_full_every_cell_ends_once_and_as_reported(
+    six: list[Cell], tmp_path_factory: pytest.TempPathFactory, full: list[bool]
 ) -> None:
-    """The disk is full or not at every single attempt, as ``moods`` says; after that it is not."""
-    attempts = iter(moods)
-    results = tmp_path_factory.mktemp("moods")
+    """``full`` is the state of the disk at each attempt; later it has room."""
+    attempts = iter(full)
+    results = tmp_path_factory.mktemp("full")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: None)  # the order of writes matters here, not the disk
         FullDisk(patch, lambda name: next(attempts, False))
-        heard = Heard(six, results)
-    written = {seed for seed, end in heard.ends.items() if end.on_disk}
-    assert {record.identity.seed for record in heard.store.records()} == written
-    assert heard.store.problems == []
-    assert sorted([*heard.ends, *heard.unstarted]) == [*range(6)]
-    assert all(end.status == ("done" if end.on_disk else "disk-full") for end in heard.ends.values())
+        ran = Ran(six, results)
+    written = {seed for seed, end in ran.ends.items() if end.on_disk}
+    assert {record.identity.seed for record in ran.store.records()} == written
+    assert ran.store.problems == []
+    assert sorted([*ran.ends, *ran.unstarted]) == [*range(6)]
+    assert all(end.status == ("done" if end.on_disk else "disk-full") for end in ran.ends.values())
     assert [entry for entry in (results / "runs").iterdir() if entry.name.startswith(".")] == []
 
 
-def test_a_worker_that_is_lost_between_its_record_and_its_answer_costs_nothing(
+def test_a_worker_that_is_lost_between_its_record_and_its_answer_costs_no_cell(
     six: list[Cell], tmp_path: Path
 ) -> None:
     def record_and_vanish(task: Task) -> Outcome[CellAnswer]:
@@ -220,28 +213,15 @@ def test_a_worker_that_is_lost_between_its_record_and_its_answer_costs_nothing(
         Store(tmp_path).put(task.key, done.files or {})
         return Outcome(task, HERE, None, Loss("signal", "its process was killed"), 0.1)
 
-    heard = Heard(six[:1], tmp_path, each(record_and_vanish))
-    assert (heard.ends[0].status, heard.ends[0].reason) == ("done", "")
+    ran = Ran(six[:1], tmp_path, each(record_and_vanish))
+    assert (ran.ends[0].status, ran.ends[0].reason) == ("done", "")
 
 
-def test_a_record_that_a_worker_finds_no_room_for_is_written_by_the_run(small: Path, tmp_path: Path) -> None:
-    """The method `fills` leaves a worker for which every disk is full; the run itself still has room."""
-    cells = cells_of(["fills"], small)
-    heard = Heard(cells, tmp_path, local_executor(local_slots(1, 1)))
-    assert [end.status for end in heard.ends.values()] == ["done"]
-    assert [record.identity.method for record in heard.store.records()] == ["fills"]
-
-
-@pytest.mark.slow
-def test_the_record_of_a_cell_that_lost_its_worker_may_find_no_room_either(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cells = cells_of(["leaves"], small)
-    FullDisk(monkeypatch, lambda name: True)
-    heard = Heard(cells, tmp_path, local_executor(local_slots(1, 1)))
-    (end,) = heard.ends.values()
-    assert (end.status, end.on_disk) == ("disk-full", False)
-    assert end.reason.startswith("it ended as exited, but not recorded: cannot write results")
+def test_a_record_for_which_a_worker_finds_no_room_is_written_by_the_run(small: Path, tmp_path: Path) -> None:
+    """In the worker of the method `fills` every disk is full; in this process there is room."""
+    ran = Ran(cells_of(["fills"], small), tmp_path, local_executor(local_slots(1, 1)))
+    assert [end.status for end in ran.ends.values()] == ["done"]
+    assert [record.identity.method for record in ran.store.records()] == ["fills"]
 
 
 @pytest.mark.parametrize(
@@ -255,48 +235,32 @@ def test_the_record_of_a_cell_that_lost_its_worker_may_find_no_room_either(
         ("memory", "out-of-memory"),
     ],
 )
-def test_every_way_to_lose_a_worker_is_recorded_with_its_status_and_reason(
-    six: list[Cell], tmp_path: Path, kind: LossKind, status: str
+@pytest.mark.parametrize("full", [False, True])
+def test_every_loss_of_a_worker_is_recorded_with_its_status_and_reason_if_there_is_room(
+    six: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: LossKind, status: str, full: bool
 ) -> None:
-    loss = Loss(kind, "what happened to it", traceback="where")
-    heard = Heard(six[:1], tmp_path, each(lambda task: Outcome(task, HERE, None, loss, 0.1, "words")))
-    (record,) = heard.store.records()
-    assert (heard.ends[0].status, record.status) == (status, status)
-    assert record.failure == Failure(reason="what happened to it", kind=kind, traceback="where")
-    assert heard.store.log(record.digest).startswith("words\n")
+    FullDisk(monkeypatch, lambda name: full)
+    loss = Loss(kind, "the cause", traceback="frames")
+    ran = Ran(six[:1], tmp_path, each(lambda task: Outcome(task, HERE, None, loss, 0.1, "words")))
+    (end,) = ran.ends.values()
+    if full:
+        assert (end.status, end.on_disk, [*ran.store.records()]) == ("disk-full", False, [])
+        assert f"it ended as {status}, but not recorded" in end.reason
+        return
+    (record,) = ran.store.records()
+    assert (end.status, record.status) == (status, status)
+    assert record.failure == Failure(reason="the cause", kind=kind, traceback="frames")
+    assert ran.store.log(record.digest).startswith("words\n")
 
 
-def answers(cells: Sequence[Cell], kind: str, model: Mapping[str, bytes] | None = None) -> Executor[Any]:
-    """Return an executor whose worker answers for the first cell in the way that ``kind`` names."""
-    sound, other = (finished(cells)(Task(digest, "", None)).value for digest in digests(cells[:2]))
+def answering(cells: Sequence[Cell], seed: int = 0, **fields: Any) -> Executor[Any]:
+    """Return an executor whose worker sends the sound answer of a cell with some fields changed."""
+    sound = finished(cells)(Task(cells[seed].identity.digest, "", None)).value
     assert sound is not None
-    assert other is not None
-    files = dict((other if kind == "other cell" else sound).files or {})
-    if kind == "path":
-        files["../../escaped"] = b"x"
-    elif kind == "lacking":
-        del files["trace.csv"]
-    elif kind == "edited":
-        files["record.json"] = files["record.json"].replace(b"done", b"lost", 1)
-    elif kind == "empty":
-        files = dict.fromkeys(files, b"")
-    elif kind == "nested":
-        files["record.json"] = b"[" * 100_000
-    sent = None if kind == "claimed" else files
-    answer = CellAnswer("failed" if kind == "status" else "done", "", sent, model=model)
+    answer = replace(
+        sound, **{name: field(sound) if callable(field) else field for name, field in fields.items()}
+    )
     return each(lambda task: Outcome(task, HERE, answer, None, 0.1))
-
-
-@pytest.mark.parametrize(
-    "kind", ["other cell", "path", "lacking", "edited", "empty", "nested", "status", "claimed"]
-)
-def test_a_record_from_another_machine_is_not_believed(six: list[Cell], tmp_path: Path, kind: str) -> None:
-    heard = Heard(six[:1], tmp_path / "a" / "r", answers(six, kind))
-    (record,) = heard.store.records()
-    assert (heard.ends[0].status, record.status) == ("lost", "lost")
-    assert "its worker" in heard.ends[0].reason
-    assert [entry.name for entry in tmp_path.rglob("*") if entry.name == "escaped"] == []
-    assert remaining(six[:1], heard.store, ["failed"]) == six[:1]
 
 
 def model_of(cell: Cell) -> dict[str, bytes]:
@@ -313,26 +277,60 @@ def model_of(cell: Cell) -> dict[str, bytes]:
     return model_files(card, State({"weights": np.eye(2)}))
 
 
+FORGED: dict[str, dict[str, Any]] = {
+    "path": {"../../escaped": b"x"},
+    "no trace": {"trace.csv": None},
+    "edited": {"record.json": lambda content: content.replace(b"done", b"lost", 1)},
+    "empty": {"record.json": b"", "per_query.npz": b""},
+    "nested": {"record.json": b"[" * 100_000},
+    "short": {ARRAYS: lambda content: content[:-1]},
+}
+"""Other content of files; None for a missing one."""
+
+
+def forged(files: Mapping[str, bytes], kind: str) -> dict[str, bytes]:
+    changes = {name: new(files[name]) if callable(new) else new for name, new in FORGED[kind].items()}
+    return {name: content for name, content in {**files, **changes}.items() if content is not None}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *({"files": kind} for kind in ("path", "no trace", "edited", "empty", "nested")),
+        *({"model": kind} for kind in ("path", "short")),
+        {"seed": 1},
+        {"model of": 1},
+        {"status": "failed"},
+        {"files": None},  # its record is not on the disk
+    ],
+)
+def test_a_record_or_model_from_another_machine_is_not_believed_unless_it_is_sound(
+    six: list[Cell], tmp_path: Path, answer: dict[str, Any]
+) -> None:
+    fields = dict(answer)
+    if fields.get("files"):
+        fields["files"] = lambda sound: forged(sound.files, answer["files"])
+    if "model" in fields:
+        fields["model"] = forged(model_of(six[0]), fields["model"])
+    if "model of" in fields:
+        fields["model"] = model_of(six[fields.pop("model of")])
+    ran = Ran(six[:1], tmp_path / "a" / "r", answering(six, **fields))
+    (record,) = ran.store.records()
+    assert (ran.ends[0].status, record.status) == ("lost", "lost")
+    assert "its worker" in ran.ends[0].reason
+    assert not ran.store.models.digests()
+    assert not [*tmp_path.rglob("escaped")]
+    assert remaining(six[:1], ran.store, ["failed"]) == six[:1]
+
+
 def test_a_model_comes_with_its_record_from_another_machine(six: list[Cell], tmp_path: Path) -> None:
-    heard = Heard(six[:1], tmp_path, answers(six, "sound", model_of(six[0])))
-    card, state = read_model(heard.store.models.root / six[0].identity.digest)
+    ran = Ran(six[:1], tmp_path, answering(six, model=model_of(six[0])))
+    card, state = read_model(ran.store.models.root / six[0].identity.digest)
     assert state is not None
     assert (card.reason, state.arrays["weights"].tolist()) == ("", [[1, 0], [0, 1]])
-    assert remaining(six[:2], heard.store, keep_models=True) == six[1:2]
-    unsent = without_arrays(model_of(six[1]), "too much")
-    heard.store.models.put(six[1].identity.digest, unsent)
-    assert heard.store.models.tally(digests(six))[2] == {six[1].identity.digest: "too much"}
-
-
-@pytest.mark.parametrize("kind", ["other cell", "path", "edited"])
-def test_a_model_from_another_machine_is_not_believed(six: list[Cell], tmp_path: Path, kind: str) -> None:
-    model = model_of(six[1 if kind == "other cell" else 0])
-    model |= {"../../escaped": b"x"} if kind == "path" else {}
-    model |= {ARRAYS: model[ARRAYS][:-1]} if kind == "edited" else {}
-    heard = Heard(six[:1], tmp_path / "a" / "r", answers(six, "sound", model))
-    assert heard.ends[0].status == "lost"
-    assert not heard.store.models.digests()
-    assert not [*tmp_path.rglob("escaped")]
+    assert remaining(six[:2], ran.store, keep_models=True) == six[1:2]
+    ran.store.models.put(six[1].identity.digest, without_arrays(model_of(six[1]), "too much"))
+    assert ran.store.models.tally(digests(six))[2] == {six[1].identity.digest: "too much"}
 
 
 def test_a_full_disk_leaves_neither_model_nor_record(
@@ -346,9 +344,9 @@ def test_a_full_disk_leaves_neither_model_nor_record(
         build(folder, files)
 
     monkeypatch.setattr(folders, "_build", refuse)
-    heard = Heard(six[:1], tmp_path, answers(six, "sound", model_of(six[0])))
-    assert heard.ends[0].status == "disk-full"
-    assert (heard.store.models.digests(), [*heard.store.records()]) == ([], [])
+    ran = Ran(six[:1], tmp_path, answering(six, model=model_of(six[0])))
+    assert ran.ends[0].status == "disk-full"
+    assert (ran.store.models.digests(), [*ran.store.records()]) == ([], [])
 
 
 def test_a_method_whose_plugin_cannot_be_imported_is_left_out_and_the_others_run(
@@ -360,8 +358,7 @@ def test_a_method_whose_plugin_cannot_be_imported_is_left_out_and_the_others_run
     def outcome(task: Task) -> Outcome[CellAnswer]:
         return Outcome(task, HERE, None, loss, 60.0) if task.key in digests(six) else sound(task)
 
-    heard = Heard([*six, *twins], tmp_path, each(outcome))
-    left_out = [event.cell for event in heard.events if isinstance(event, LeftOut)]
-    assert left_out == six
-    assert {record.identity.method for record in heard.store.records()} == {"twin"}
-    assert heard.count == 3
+    ran = Ran([*six, *twins], tmp_path, each(outcome))
+    assert [event.cell for event in ran.events if isinstance(event, LeftOut)] == six
+    assert {record.identity.method for record in ran.store.records()} == {"twin"}
+    assert ran.count == 3

@@ -1,4 +1,4 @@
-"""Packing: the longest first, nothing over a device's memory, nobody waits for ever; on a simulated clock."""
+"""Scheduling by a simulated clock: the longest task first, within the memory of devices."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def cpu(n: int) -> list[Slot]:
 
 def gpus(memories: Sequence[int], each: int) -> list[Slot]:
     return [
-        Slot(f"cuda:{place}/{number}", "cuda:0", 1, {}, f"cuda:{place}", memory)
+        Slot(f"cuda:{device}/{number}", "cuda:0", 1, {}, f"cuda:{device}", memory)
         for number in range(each)
-        for place, memory in enumerate(memories)
+        for device, memory in enumerate(memories)
     ]
 
 
@@ -48,9 +48,9 @@ def test_four_hundred_cells_in_eight_slots_end_within_a_tenth_of_the_least_time(
 ) -> None:
     draw = random.Random(seed)
     tasks = [task(str(number), draw.lognormvariate(0.0, spread)) for number in range(400)]
-    stays = simulate(tasks, cpu(8))
-    assert len(stays) == 400
-    assert max(stay.end for stay in stays) <= 1.10 * lower_bound(tasks, 8)
+    runs = simulate(tasks, cpu(8))
+    assert len(runs) == 400
+    assert max(run.end for run in runs) <= 1.10 * lower_bound(tasks, 8)
 
 
 def test_gpus_with_a_task_each_are_packed_as_well_and_never_shared() -> None:
@@ -59,9 +59,9 @@ def test_gpus_with_a_task_each_are_packed_as_well_and_never_shared() -> None:
         task(str(number), draw.expovariate(1.0), draw.choice([None, 2 * GB, 90 * GB]))
         for number in range(400)
     ]
-    stays = simulate(tasks, gpus([80 * GB] * 8, each=1))
-    assert max(stay.end for stay in stays) <= 1.10 * lower_bound(tasks, 8)
-    for one, other in combinations(stays, 2):
+    runs = simulate(tasks, gpus([80 * GB] * 8, each=1))
+    assert max(run.end for run in runs) <= 1.10 * lower_bound(tasks, 8)
+    for one, other in combinations(runs, 2):
         assert one.slot.host_device != other.slot.host_device or not overlap(one, other)
 
 
@@ -77,22 +77,22 @@ def test_every_task_runs_once_and_memory_suffices_at_every_instant(
     wanted: list[tuple[int, int | None]], memories: list[int], each: int
 ) -> None:
     tasks = [task(str(number), float(cost), memory) for number, (cost, memory) in enumerate(wanted)]
-    stays = simulate(tasks, gpus(memories, each))
-    assert sorted(int(stay.task.key) for stay in stays) == list(range(len(tasks)))
-    for stay in stays:
-        limit = stay.slot.memory
+    runs = simulate(tasks, gpus(memories, each))
+    assert sorted(int(run.task.key) for run in runs) == list(range(len(tasks)))
+    for run in runs:
+        limit = run.slot.memory
         assert limit is not None
         at_once = [
             other.task
-            for other in stays
-            if other.slot.host_device == stay.slot.host_device and other.start <= stay.start < other.end
+            for other in runs
+            if other.slot.host_device == run.slot.host_device and other.start <= run.start < other.end
         ]
         if len(at_once) > 1:
             needs = [other.memory for other in at_once]
             assert None not in needs
             assert sum(need for need in needs if need is not None) <= limit
             assert limit not in needs
-        slots = [other.slot.name for other in stays if other.start <= stay.start < other.end]
+        slots = [other.slot.name for other in runs if other.start <= run.start < other.end]
         assert len(slots) == len(set(slots))
 
 
@@ -102,54 +102,51 @@ def test_a_big_task_waits_for_no_more_than_what_ran_when_its_turn_came(each: int
     first = [task(f"first {number}", 10.0 + number, 6 * GB // each) for number in range(each)]
     big = task("big", 5.0, 10 * GB)
     others = [task(f"small {number}", 1.0, GB // 8) for number in range(small)]
-    stays = simulate([*others, big, *first], gpus([10 * GB], each))
-    (start,) = [stay.start for stay in stays if stay.task is big]
+    runs = simulate([*others, big, *first], gpus([10 * GB], each))
+    (start,) = [run.start for run in runs if run.task is big]
     assert start == 10.0 + each - 1
-    assert all(stay.start >= start + 5.0 for stay in stays if stay.task in others)
+    assert all(run.start >= start + 5.0 for run in runs if run.task in others)
 
 
 def test_two_tasks_share_a_device_that_holds_both() -> None:
     tasks = [task("a", 4.0, 6 * GB), task("b", 3.0, 3 * GB), task("c", 2.0, 4 * GB)]
-    starts = {stay.task.key: stay.start for stay in simulate(tasks, gpus([10 * GB], 3))}
+    starts = {run.task.key: run.start for run in simulate(tasks, gpus([10 * GB], 3))}
     assert starts == {"a": 0.0, "b": 0.0, "c": 3.0}
 
 
 def test_unknown_memory_reserves_a_limited_device_and_none_other() -> None:
     tasks = [task("a", 2.0), task("b", 1.0)]
-    assert [stay.start for stay in simulate(tasks, gpus([10 * GB], 2))] == [0.0, 2.0]
-    assert [stay.start for stay in simulate(tasks, cpu(2))] == [0.0, 0.0]
+    assert [run.start for run in simulate(tasks, gpus([10 * GB], 2))] == [0.0, 2.0]
+    assert [run.start for run in simulate(tasks, cpu(2))] == [0.0, 0.0]
 
 
-def test_a_slot_for_which_nothing_fits_waits_while_others_go_on() -> None:
-    board = Scheduler(
-        [task("a", 3.0, 9 * GB), task("b", 2.0, 9 * GB), task("c", 1.0, GB)], gpus([10 * GB] * 2, 2)
+def test_a_slot_for_which_no_task_fits_waits_while_others_run() -> None:
+    left, right, left_too, right_too = slots = gpus([10 * GB] * 2, 2)
+    scheduler = Scheduler([task("a", 3.0, 9 * GB), task("b", 2.0, 9 * GB), task("c", 1.0, GB)], slots)
+    expected = (
+        (left, "a"),
+        (left_too, None),  # b does not fit beside a: the device is kept for it
+        (right, "b"),  # it fits elsewhere first
+        (left_too, "c"),  # and then the device is free for others again
+        (right_too, None),
     )
-    left, right, left_too, right_too = gpus([10 * GB] * 2, 2)
-    taken = board.take(left)
-    assert taken is not None
-    assert taken.key == "a"
-    assert board.take(left_too) is None  # b does not fit beside a: the device is kept for it
-    taken = board.take(right)
-    assert taken is not None
-    assert taken.key == "b"  # it fits elsewhere first
-    taken = board.take(left_too)
-    assert taken is not None
-    assert taken.key == "c"  # and then the device is free for others again
-    assert board.take(right_too) is None
+    for slot, key in expected:
+        taken = scheduler.take(slot)
+        assert (None if taken is None else taken.key) == key
 
 
-def test_what_fits_no_small_device_waits_for_the_big_one_and_what_fits_none_runs_alone() -> None:
+def test_a_task_waits_for_a_device_that_is_large_enough_or_runs_alone_if_there_is_none() -> None:
     tasks = [task("big", 3.0, 30 * GB), task("huge", 2.0, 99 * GB), task("small", 1.0, 4 * GB)]
-    stays = {stay.task.key: stay for stay in simulate(tasks, gpus([10 * GB, 40 * GB], 2))}
-    assert stays["big"].slot.host_device == "cuda:1"
-    assert stays["huge"].slot.host_device == "cuda:0"
-    others = [stay for key, stay in stays.items() if key != "huge"]
-    assert not any(stay.slot.host_device == "cuda:0" and overlap(stay, stays["huge"]) for stay in others)
+    runs = {run.task.key: run for run in simulate(tasks, gpus([10 * GB, 40 * GB], 2))}
+    assert runs["big"].slot.host_device == "cuda:1"
+    assert runs["huge"].slot.host_device == "cuda:0"
+    others = [run for key, run in runs.items() if key != "huge"]
+    assert not any(run.slot.host_device == "cuda:0" and overlap(run, runs["huge"]) for run in others)
 
 
 def test_the_longest_starts_first_and_equal_ones_as_given() -> None:
     tasks = [task(key, cost) for key, cost in zip("abcde", (1, 3, 2, 3, 1), strict=True)]
-    assert "".join(stay.task.key for stay in simulate(tasks, cpu(1))) == "bdcae"
+    assert "".join(run.task.key for run in simulate(tasks, cpu(1))) == "bdcae"
 
 
 def test_slots_that_contradict_each_other_or_are_missing_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""Work functions for the tests: a worker imports them by name."""
+"""Work functions of the tests; a worker imports them by name."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from bench.execution.worker import importing, report, serve
+from tests.execution.watching import wait_until
 
 PRELOAD = ("numpy",)
 
@@ -32,26 +33,6 @@ def call(payload: tuple[str, Any]) -> Any:
     return globals()[name](argument)
 
 
-def fault(kind: str) -> Any:
-    """Do what the payload names."""
-    return FAULTS[kind]()
-
-
-def nap(seconds: float) -> float:
-    time.sleep(seconds)
-    return seconds
-
-
-def meet(payload: tuple[str, str, str]) -> bool:
-    """Return whether the other task runs at the same time."""
-    folder, mine, other = payload
-    (Path(folder) / mine).touch()
-    end = time.monotonic() + 60
-    while not (Path(folder) / other).exists() and time.monotonic() < end:
-        time.sleep(0.01)
-    return (Path(folder) / other).exists()
-
-
 def pid(payload: Any) -> int:
     return os.getpid()
 
@@ -60,15 +41,30 @@ def environment(names: list[str]) -> dict[str, str | None]:
     return {name: os.environ.get(name) for name in names}
 
 
-def break_gpu_if(broken: bool) -> int:
-    """Leave a worker whose GPU is of no use any more, or not; returns its process."""
+def wait_for_file(path: str) -> str:
+    """Note the id of this process in PATH.pids, wait until PATH has content, and return it."""
+    _note(path, os.getpid())
+    assert wait_until(lambda: Path(path).exists() and bool(Path(path).read_text(encoding="ascii")))
+    return Path(path).read_text(encoding="ascii")
 
-    def synchronize() -> None:
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    cuda = SimpleNamespace(is_initialized=lambda: broken, synchronize=synchronize)
-    sys.modules["torch"] = SimpleNamespace(cuda=cuda)  # type: ignore[assignment]
-    return os.getpid()
+def wait_with_child(path: str) -> str:
+    """Do the same with a child process, whose id is noted, too."""
+    _note(path, subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pid)
+    return wait_for_file(path)
+
+
+def _note(path: str, number: int) -> None:
+    with Path(f"{path}.pids").open("a", encoding="ascii") as file:
+        file.write(f"{number}\n")
+
+
+def rendezvous(payload: tuple[str, str, int]) -> tuple[str | None, bool]:
+    """Return which GPU is visible here, and whether so many tasks ran at once."""
+    folder, name, count = payload
+    (Path(folder) / name).touch()
+    met = wait_until(lambda: len(list(Path(folder).iterdir())) >= count)
+    return os.environ.get("CUDA_VISIBLE_DEVICES"), met
 
 
 def speak(payload: Any) -> None:
@@ -82,41 +78,6 @@ def count(steps: int) -> int:
         report(step=step)
         time.sleep(0.12)
     return steps
-
-
-def begin_and_nap(path: str | None) -> None:
-    """Say who works here in a file, then sleep for long."""
-    assert path is not None
-    with Path(path).open("a", encoding="ascii") as file:
-        file.write(f"{os.getpid()}\n")
-    time.sleep(60)
-
-
-def nap_with_child(path: str) -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    Path(path).write_text(f"{child.pid}\n", encoding="ascii")
-    time.sleep(60)
-
-
-def rendezvous(payload: tuple[str, str, int]) -> tuple[str | None, bool]:
-    """Return which GPU is seen here, and whether so many tasks were at work at once."""
-    folder, mine, wanted = payload
-    (Path(folder) / mine).touch()
-    end = time.monotonic() + 60
-    while len(list(Path(folder).iterdir())) < wanted and time.monotonic() < end:
-        time.sleep(0.02)
-    return os.environ.get("CUDA_VISIBLE_DEVICES"), len(list(Path(folder).iterdir())) >= wanted
-
-
-def fault_and_note(payload: tuple[str, str]) -> Any:
-    """Note an attempt in a file, then do what the payload names; ``once ...`` does it the first time only."""
-    path, kind = payload
-    with Path(path).open("a", encoding="ascii") as file:
-        file.write("x")
-    if kind.startswith("once "):
-        first = Path(path).read_text(encoding="ascii") == "x"
-        return fault(kind.removeprefix("once ")) if first else "ok"
-    return fault(kind)
 
 
 def threads_of_numpy(payload: Any) -> set[int]:
@@ -133,14 +94,14 @@ def session(payload: Any) -> list[bool]:
 
 
 def inherited(payload: Any) -> int:
-    """Return how many sockets a program sees that this process starts."""
+    """Return how many sockets are open in a program that this process starts."""
     program = "import os; print(sum('socket' in os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if os.path.islink(f'/proc/self/fd/{n}')))"  # noqa: E501
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     return int(done.stdout or -1)
 
 
 def send_raw(content: bytes) -> None:
-    """Write into the connection to the parent what is no message."""
+    """Write bytes that are no message into the connection to the parent."""
     from bench.execution import worker
 
     if content:
@@ -153,22 +114,12 @@ def wrong_type(payload: Any) -> dict[str, int]:
     return "text"  # type: ignore[return-value]
 
 
-def import_plugin(kind: str) -> str:
-    """Do what the payload names while a plug-in is imported."""
-    if kind == "ok":
-        return kind
-    with importing("the method broken"):
-        if kind == "SIGSEGV":
-            _segfault()
-        elif kind == "loop":
-            _endless_c_loop()
-        elif kind in ("slow", "then loop"):
-            time.sleep(0.6)
-        else:
-            FAULTS[kind]()
-    if kind == "then loop":
-        _endless_c_loop()
-    return "ok"
+def large(kind: str) -> bytes:
+    """Return many bytes, or be killed meanwhile."""
+    if kind == "killed":
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        return bytes(400_000_000)
+    return bytes(5_000_000)
 
 
 def fork_and_exit(payload: Any) -> None:
@@ -178,7 +129,7 @@ def fork_and_exit(payload: Any) -> None:
 
 
 def serve_here(connection: socket.socket, output: str) -> None:
-    """Be a worker that prints into a file, until it is idle for a while."""
+    """Run a worker that prints into a file, until it is idle for a while."""
     handle = os.open(output, os.O_RDWR | os.O_CREAT)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
@@ -186,7 +137,7 @@ def serve_here(connection: socket.socket, output: str) -> None:
 
 
 class Unloadable:
-    """A work function that cannot be loaded in any other process."""
+    """A work function, or a value, that only the process that made it can unpickle."""
 
     def __reduce__(self) -> tuple[Callable[[int], Unloadable], tuple[int]]:
         return _load_only_in, (os.getpid(),)
@@ -201,23 +152,48 @@ def _load_only_in(home: int) -> Unloadable:
     return Unloadable()
 
 
-class Unreadable:
-    """A value that can be sent but not received."""
-
-    def __reduce__(self) -> tuple[Callable[[int], Unloadable], tuple[int]]:
-        return _load_only_in, (os.getpid(),)
+def unreadable(payload: Any) -> Unloadable:
+    return Unloadable()
 
 
-def unreadable(payload: Any) -> Unreadable:
-    return Unreadable()
+def break_gpu_if(broken: bool) -> int:
+    """Break the GPU of this worker, or not; returns the process."""
+
+    def synchronize() -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    cuda = SimpleNamespace(is_initialized=lambda: broken, synchronize=synchronize)
+    sys.modules["torch"] = SimpleNamespace(cuda=cuda)  # type: ignore[assignment]
+    return os.getpid()
 
 
-def large(kind: str) -> bytes:
-    """Return much, or be killed while doing so."""
-    if kind == "killed":
-        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        return bytes(400_000_000)
-    return bytes(5_000_000)
+def fault(kind: str) -> Any:
+    """Cause the fault that the payload names."""
+    return FAULTS[kind]()
+
+
+def fault_and_note(payload: tuple[str, str]) -> Any:
+    """Note an attempt in a file, then cause the fault; ``once ...`` at the first attempt only."""
+    path, kind = payload
+    with Path(path).open("a", encoding="ascii") as file:
+        file.write("x")
+    if kind.startswith("once ") and Path(path).read_text(encoding="ascii") != "x":
+        return "ok"
+    return fault(kind.removeprefix("once "))
+
+
+def import_plugin(kind: str) -> str:
+    """Cause the fault while a plug-in is imported; ``then ...`` after that."""
+    if kind == "ok":
+        return kind
+    with importing("the method broken"):
+        if kind in ("slow", "then c loop"):
+            time.sleep(0.6)
+        else:
+            fault(kind)
+    if kind == "then c loop":
+        fault("c loop")
+    return "ok"
 
 
 def _raise() -> None:
@@ -225,7 +201,7 @@ def _raise() -> None:
 
 
 def _endless_c_loop() -> None:
-    # Summing a C iterator never gives the interpreter back, not even to a signal's handler.
+    # The sum of a C iterator never releases the interpreter, not even for a signal's handler.
     sum(itertools.repeat(0))
 
 
@@ -277,10 +253,10 @@ def _at_once() -> None:
 
 
 def _shared() -> None:
-    """Take what the system's limit does not count, as code does that shares memory."""
+    """Take shared memory, which the system's limit does not count."""
     with mmap.mmap(-1, 4 << 30) as pages:
-        for place in range(0, len(pages), 1 << 20):
-            pages[place : place + (1 << 20)] = bytes(1 << 20)
+        for start in range(0, len(pages), 1 << 20):
+            pages[start : start + (1 << 20)] = bytes(1 << 20)
             time.sleep(0.001)
         time.sleep(60)
 

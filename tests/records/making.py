@@ -66,30 +66,16 @@ def environment(**changes: Any) -> Environment:
 def result(
     value: float = 0.5, notes: dict[str, Any] | None = None, modalities: Sequence[str] = ("image", "text")
 ) -> Result:
-    metrics = [
-        Metric(
-            query=query,
-            gallery=gallery,
-            protocol=protocol,
-            selection=selection,
-            value=value,
-            queries=TEST_ROWS.get(query, 3),
-            items=TEST_ROWS.get(gallery, 3),
-        )
-        for selection, protocol, query, gallery in _series(modalities)
-    ]
+    rows = {name: _rows(TEST_ROWS.get(name, 3)) for name in modalities}
     return Result(
         selection="best",
         selected=[Selected(rule="best", criterion="validation mAP@all", epoch=7, value=0.61)],
         audit="the test split was opened after the selection was written down",
         pairing="natural",
         split="standard",
-        rows={
-            name: Rows(train=10, validation=2, test=TEST_ROWS.get(name, 3), dimension=5)
-            for name in modalities
-        },
-        metrics=metrics,
-        notes={} if notes is None else notes,
+        rows=rows,
+        metrics=[_metric(series, value, rows) for series in _series(modalities)],
+        notes=notes or {},
     )
 
 
@@ -128,26 +114,24 @@ def measured(
 ) -> Record:
     """Return the record of a finished cell with ``rows`` test rows, whose values per query are ``arrays``."""
     assert record.result is not None
-    metrics = [
-        Metric(
-            query=query,
-            gallery=gallery,
-            protocol=protocol,
-            selection=selection,
-            value=float(values.mean()),
-            queries=rows,
-            items=rows,
-        )
-        for (selection, protocol, query, gallery), values in arrays.items()
-    ]
-    chosen = record.result.selected[0]
+    (chosen,) = record.result.selected
+    sizes = dict.fromkeys(record.identity.modalities, _rows(rows))
     result = msgspec.structs.replace(
         record.result,
-        metrics=metrics,
+        metrics=[_metric(Series(*key), float(values.mean()), sizes) for key, values in arrays.items()],
         selected=[msgspec.structs.replace(chosen, rule=rule) for rule in sorted({key[0] for key in arrays})],
-        rows=dict.fromkeys(record.identity.modalities, Rows(train=10, validation=2, test=rows, dimension=5)),
+        rows=sizes,
     )
     return msgspec.structs.replace(record, result=result)
+
+
+def _rows(test: int) -> Rows:
+    return Rows(train=10, validation=2, test=test, dimension=5)
+
+
+def _metric(series: Series, value: float, rows: Mapping[str, Rows]) -> Metric:
+    queries, items = rows[series.query].test, rows[series.gallery].test
+    return Metric(**series._asdict(), value=value, queries=queries, items=items)
 
 
 def reseal(folder: Path, name: str, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Environment are facts of this process and machine, found without importing what they describe."""
+"""An environment holds facts of this process and machine; collecting it imports none of the libraries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -24,8 +25,7 @@ GIT = shutil.which("git")
 def test_all_fields_are_collected() -> None:
     found = collect(utc_now(), {"total": 1.5}, "cpu", "source", "python -m bench run")
     assert found.seconds == {"total": 1.5}
-    assert found.host["name"] == platform.node()
-    assert found.host["cores"] == str(os.cpu_count())
+    assert (found.host["name"], found.host["cores"]) == (platform.node(), str(os.cpu_count()))
     assert found.host["processor"]
     assert found.versions["python"] == platform.python_version()
     assert found.versions["numpy"] == np.__version__
@@ -34,115 +34,83 @@ def test_all_fields_are_collected() -> None:
     assert datetime.fromisoformat(found.started).utcoffset() == timedelta(0)
 
 
-def test_peak_memory_counts_bytes_and_can_start_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_peak_memory_counts_bytes_and_can_be_reset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     block = np.ones(256 * 2**20, dtype=np.uint8)
     high = peak_memory() or 0
     del block
     assert high > 256 * 2**20
-    if sys.platform == "linux":  # only there counting starts anew
+    if sys.platform == "linux":  # elsewhere the peak cannot be reset
         reset_peak_memory()
         assert (peak_memory() or 0) < high - 128 * 2**20
     precise = peak_memory() or 0
-    monkeypatch.setattr(environment, "_PROCESS", tmp_path / "nowhere")  # what the C library knows
+    monkeypatch.setattr(environment, "_PROCESS", tmp_path / "absent")  # then the C library is asked
     assert 0.5 * precise < (peak_memory() or 0)
-
-
-def _git(folder: Path, *arguments: str) -> None:
-    assert GIT is not None
-    who = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
-    subprocess.run([GIT, "-C", str(folder), *who, *arguments], check=True, capture_output=True)
-
-
-def _copy_of_harness(root: Path) -> ModuleType:
-    """Load a copy of the module from a folder laid out like a clone."""
-    place = root / "bench" / "records" / "environment.py"
-    place.parent.mkdir(parents=True)
-    shutil.copy(Path(environment.__file__), place)
-    spec = importlib.util.spec_from_file_location("copied_environment", place)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.skipif(GIT is None, reason="git is not installed")
 def test_commit_and_uncommitted_changes_are_those_of_the_harness(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = _copy_of_harness(tmp_path)
-    assert module.find_checkout() == ("", False)
+    """The module is copied into a folder that is laid out like a clone."""
+    file = tmp_path / "bench" / "records" / "environment.py"
+    file.parent.mkdir(parents=True)
+    shutil.copy(Path(environment.__file__), file)
+    spec = importlib.util.spec_from_file_location("copied_environment", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
 
-    _git(tmp_path, "init")
+    def git(*arguments: str) -> None:
+        user = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", "-C", str(tmp_path), *user, *arguments], check=True, capture_output=True)
+
+    def find() -> tuple[str, bool]:
+        module.find_checkout.cache_clear()
+        found: tuple[str, bool] = module.find_checkout()
+        return found
+
+    assert find() == ("", False)
+    git("init")
     (tmp_path / ".gitignore").write_text("results/\n__pycache__/\n")
-    module.find_checkout.cache_clear()
-    # The harness lies in somebody's repository but is not part of it.
-    assert module.find_checkout() == ("", False)
-
-    _git(tmp_path, "add", ".")
-    _git(tmp_path, "commit", "-m", "first")
+    assert find() == ("", False)  # a repository that does not contain the harness
+    git("add", ".")
+    git("commit", "-m", "first")
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "record").write_text("")
-    module.find_checkout.cache_clear()
-    commit, dirty = module.find_checkout()
-    assert len(commit) == 40
-    assert not dirty
-
+    commit, dirty = find()
+    assert (len(commit), dirty) == (40, False)
     (tmp_path / "new_method.py").write_text("")
     assert module.find_checkout() == (commit, False)  # asked once per process
-    module.find_checkout.cache_clear()
-    assert module.find_checkout() == (commit, True)
+    assert find() == (commit, True)
     monkeypatch.setenv("PATH", str(tmp_path))  # without git
-    module.find_checkout.cache_clear()
-    assert module.find_checkout() == ("", False)
+    assert find() == ("", False)
 
 
-class _Cuda:
-    """Of a torch that has seen a GPU."""
-
-    def __init__(self, used: bool) -> None:
-        self.used = used
-        self.peak = 123
-        self.broken = False
-
-    def is_initialized(self) -> bool:
-        return self.used
-
-    def max_memory_allocated(self, device: str) -> int:
-        return self.peak
-
-    def reset_peak_memory_stats(self, device: str) -> None:
-        self.peak = 0
-
-    def mem_get_info(self, device: str) -> tuple[int, int]:
-        if self.broken:
-            raise RuntimeError("CUDA error: device-side assert triggered")
-        return 7, 1000
-
-    def memory_reserved(self, device: str) -> int:
-        return 456
-
-    def get_device_name(self, device: str) -> str:
-        return f"the GPU {device}"
-
-
-@pytest.mark.parametrize(
-    ("device", "used", "peak"), [("cpu", True, None), ("cuda:0", False, None), ("cuda:0", True, 0)]
-)
-def test_the_peak_of_a_gpu_is_of_one_cell_its_name_part_of_the_host_and_asking_starts_none(
-    monkeypatch: pytest.MonkeyPatch, device: str, used: bool, peak: int | None
+@pytest.mark.parametrize(("device", "started"), [("cpu", True), ("cuda:0", False), ("cuda:0", True)])
+def test_memory_and_name_of_a_gpu_are_read_only_if_this_process_uses_it(
+    monkeypatch: pytest.MonkeyPatch, device: str, started: bool
 ) -> None:
-    torch = SimpleNamespace(cuda=_Cuda(used))
-    monkeypatch.setitem(sys.modules, "torch", torch)
-    assert environment.device_peak_memory(device) == (None if peak is None else 123)
+    cuda = Mock(
+        **{
+            "is_initialized.return_value": started,
+            "max_memory_allocated.return_value": 123,
+            "memory_reserved.return_value": 456,
+            "mem_get_info.return_value": (7, 1000),
+            "get_device_name.side_effect": "the GPU {}".format,
+        }
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    used = device == "cuda:0" and started
+    assert environment.device_peak_memory(device) == (123 if used else None)
     memory = environment.DeviceMemory(peak=123, reserved=456, free=7, total=1000)
-    assert environment.device_memory(device) == (None if peak is None else memory)
-    torch.cuda.broken = True
+    assert environment.device_memory(device) == (memory if used else None)
+    cuda.mem_get_info.side_effect = RuntimeError("CUDA error: device-side assert triggered")
     assert environment.device_memory(device) is None
     environment.reset_peak_memory(device)
-    assert environment.device_peak_memory(device) == peak
-    host = environment.collect(environment.utc_now(), {}, device, "", "").host
-    assert host.get("gpu") == (None if peak is None else "the GPU cuda:0")
+    assert cuda.reset_peak_memory_stats.call_count == used  # a peak is that of one cell
+    host = collect(utc_now(), {}, device, "", "").host
+    assert host.get("gpu") == ("the GPU cuda:0" if used else None)
     assert host.keys() - {"gpu"} == environment.describe_host().keys()
     monkeypatch.delitem(sys.modules, "torch")
     assert environment.device_peak_memory(device) is None

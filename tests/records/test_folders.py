@@ -1,14 +1,16 @@
-"""A record's folder is whole or absent, whoever writes, dies or runs out of disk meanwhile."""
+"""A record's folder is whole or absent, whatever happens to its writers and to the disk."""
 
 from __future__ import annotations
 
 import errno
 import os
 import random
+import signal
 import stat
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -36,128 +38,98 @@ def write(store: Store, status: str = "done") -> bool:
     return store.write(record, making.per_query(), making.TRACE, status)
 
 
-def hidden(store: Store, kind: str, machine: str | None = None) -> Path:
-    """Return the name of a hidden folder of a writer under this kernel, or under another."""
-    return store.runs / f".{kind}-{DIGEST}-{kernel() if machine is None else machine}01234567"
+def content(store: Store) -> list[str]:
+    return [path.name for path in store.runs.iterdir()]
 
 
-def left_by_a_dead_writer(store: Store, kind: str, machine: str | None = None) -> Path:
-    """Make the lock of a writer that has died; the folder is up to the caller."""
-    folder = hidden(store, kind, machine)
-    lock_of(folder).touch()
-    return folder
-
-
-def age(folder: Path, days: float) -> None:
+def age(path: Path, days: float) -> None:
     then = time.time() - days * 86_400
-    os.utime(folder, (then, then))
+    if path.exists():
+        os.utime(path, (then, then))
 
 
-def test_what_a_dead_writer_left_half_written_is_removed(store: Store) -> None:
-    folder, other = left_by_a_dead_writer(store, "tmp"), store.runs / ".tmp-something"
+@pytest.mark.parametrize(
+    ("kind", "writer", "days", "stays"),
+    [
+        ("tmp", "dead", 0, False),
+        *((kind, "alive", days, True) for kind in ("tmp", "old") for days in (0, 9)),
+        *(
+            ("tmp", writer, days, days == 0)
+            for writer in ("without locks", "on another kernel", "of an old version")
+            for days in (0, 1.5)
+        ),
+    ],
+)
+def test_a_hidden_folder_goes_with_its_writer_or_after_a_day_if_nothing_is_known_of_that(
+    store: Store, kind: str, writer: str, days: float, stays: bool
+) -> None:
+    word = {"on another kernel": "ffffffff", "of an old version": "host.name-4194305-"}.get(writer, kernel())
+    folder, foreign = store.runs / f".{kind}-{DIGEST}-{word}01234567", store.runs / ".tmp-something"
     folder.mkdir()
     (folder / "record.json").write_text("{")
-    other.mkdir()
-    age(other, 9)
-    assert store.statuses() == {}
-    assert store.problems == []
-    store.prepare()
-    assert list(store.runs.iterdir()) == [other]  # of another program
-
-
-@pytest.mark.parametrize("days", [0, 9])
-@pytest.mark.parametrize("kind", ["tmp", "old"])
-def test_the_folder_of_a_living_writer_is_left_alone_whatever_its_age(
-    store: Store, kind: str, days: float
-) -> None:
-    folder = hidden(store, kind)
-    folder.mkdir()
-    with held(folder) as locked:
-        assert locked
-        age(folder, days)
+    foreign.mkdir()
+    age(foreign, 9)
+    with held(folder) if writer == "alive" else nullcontext():
+        if writer not in ("alive", "without locks"):
+            lock_of(folder).touch()
+        for path in (folder, lock_of(folder)):
+            age(path, days)
+        assert (store.statuses(), store.problems) == ({}, [])
         store.prepare()
-        assert folder.exists()
-    age(folder, 1.5)
-    store.prepare()
-    assert not folder.exists()
+        assert folder.exists() is stays
+    assert stays or content(store) == [foreign.name]
 
 
-def test_a_writer_can_finish_while_others_tidy(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    flush, tidied = os.fsync, []
+@pytest.mark.parametrize("locks", [True, False])
+def test_a_writer_finishes_while_others_tidy_also_on_a_file_system_without_locks(
+    store: Store, monkeypatch: pytest.MonkeyPatch, locks: bool
+) -> None:
+    if not locks:
+        monkeypatch.setattr("fcntl.flock", raising(errno.ENOLCK))
+    write(store, "failed")
+    flush, locked = os.fsync, set()
 
     def tidy_meanwhile(handle: int) -> None:
         Store(store.root).prepare()
-        tidied.append(handle)
+        locked.add(any(store.runs.glob(f".*-{DIGEST}-*.lock")))
         flush(handle)
 
     monkeypatch.setattr("os.fsync", tidy_meanwhile)
     with marked(store.runs) as mark:
         assert write(store)
         assert (store.runs / mark).is_dir()
-    assert tidied
+    assert locked == {locks}  # the file of a lock that cannot be held would look like that of a dead writer
     assert store.status(DIGEST) == "done"
-
-
-@pytest.mark.parametrize(
-    "name", [None, "ffffffff", "host.name-4194305-"], ids=["no lock", "another", "older"]
-)
-def test_where_nobody_can_tell_a_folder_goes_only_when_it_is_old(store: Store, name: str | None) -> None:
-    folder = hidden(store, "tmp") if name is None else left_by_a_dead_writer(store, "tmp", name)
-    folder.mkdir()
-    store.prepare()
-    assert folder.exists()
-    for path in (folder, lock_of(folder)):
-        if path.exists():
-            age(path, 1.5)
-    store.prepare()
-    assert list(store.runs.iterdir()) == []
-
-
-def test_a_file_system_without_locks_takes_records_all_the_same(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fcntl.flock", raising(errno.ENOLCK))
-    write(store, "failed")
-    flush, seen = os.fsync, []
-
-    def tidy_meanwhile(handle: int) -> None:
-        store.prepare()
-        seen.append([*store.runs.glob(f".*-{DIGEST}-*.lock")])
-        flush(handle)
-
-    monkeypatch.setattr("os.fsync", tidy_meanwhile)
-    assert write(store)
-    assert seen
-    assert not any(seen)  # what cannot be locked leaves no file that would look like a dead one's lock
-    assert store.status(DIGEST) == "done"
-    assert [path.name for path in store.runs.iterdir() if path.is_dir()] == [DIGEST]
+    assert [name for name in content(store) if (store.runs / name).is_dir()] == [DIGEST]
 
 
 @pytest.mark.parametrize("successor", [False, True])
-def test_a_record_that_a_dead_writer_had_moved_aside_is_put_back_unless_its_successor_stands(
+def test_a_record_that_a_dead_writer_moved_aside_is_restored_unless_it_has_a_successor(
     store: Store, successor: bool
 ) -> None:
     write(store, "failed")
-    (store.runs / DIGEST).rename(left_by_a_dead_writer(store, "old"))
+    aside = store.runs / f".old-{DIGEST}-{kernel()}01234567"
+    lock_of(aside).touch()
+    (store.runs / DIGEST).rename(aside)
     assert not store.has(DIGEST)
     if successor:
         write(store)
     store.prepare()
     assert store.status(DIGEST) == ("done" if successor else "failed")
-    assert len(list(store.runs.iterdir())) == 1
+    assert content(store) == [DIGEST]
 
 
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (errno.ENOSPC, "the disk is full"),
+        (errno.ENOSPC, "disk is full"),
         (errno.EDQUOT, "quota"),
         (errno.EROFS, "read-only"),
-        (errno.EACCES, "may not write"),
+        (errno.EACCES, "permissions"),
         (errno.EIO, "check the disk"),
     ],
 )
-def test_a_disk_that_refuses_is_explained_and_costs_nothing(
+def test_a_failed_write_is_explained_and_leaves_the_old_record(
     store: Store, monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:
     write(store, "failed")
@@ -165,25 +137,51 @@ def test_a_disk_that_refuses_is_explained_and_costs_nothing(
     with pytest.raises(StoreError, match=words) as caught:
         write(store)
     assert str(store.runs) in str(caught.value)
-    # A full disk may have room for what is smaller, or later; nothing else gets better by itself.
+    # A full disk may have room for a smaller record, or later; the other faults stay.
     assert isinstance(caught.value, DiskFull) == (number in (errno.ENOSPC, errno.EDQUOT))
     assert store.status(DIGEST) == "failed"
-    assert len(list(store.runs.iterdir())) == 1
+    assert content(store) == [DIGEST]
 
 
-def test_room_is_found_by_trying_and_nothing_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_write_leaves_the_old_record(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(store, "failed")
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        """Interrupt between the move of the old record and the rename of the new one."""
+        if self.name.startswith(".tmp") and not target.exists():
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(store)
+    monkeypatch.undo()
+    assert store.status(DIGEST) == "failed"
+    assert content(store) == [DIGEST]
+
+
+def test_a_path_that_is_a_file_is_explained_and_stays(tmp_path: Path, store: Store) -> None:
+    (tmp_path / "file").write_text("a file")
+    (store.runs / DIGEST).write_text("a file")
+    for refused in (Store(tmp_path / "file").prepare, lambda: write(store)):
+        with pytest.raises(StoreError, match="is a file"):
+            refused()
+    assert (store.runs / DIGEST).read_text() == (tmp_path / "file").read_text() == "a file"
+
+
+def test_room_is_found_by_writing_and_no_file_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert has_room(store.runs, 1000)
     assert seems_free(store.runs) > 0
-    assert list(store.runs.iterdir()) == []
     monkeypatch.setattr("os.fsync", raising(errno.ENOSPC))
     assert not has_room(store.runs, 1000)
-    assert list(store.runs.iterdir()) == []
-    assert not has_room(store.root / "gone", 1000)
-    assert seems_free(store.root / "gone") == 0
+    assert content(store) == []
+    assert not has_room(store.root / "absent", 1000)
+    assert seems_free(store.root / "absent") == 0
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are not shown here")
-@pytest.mark.parametrize("threads", [True, False], ids=["with threads", "where no thread can be started"])
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the names of open files are not known here")
+@pytest.mark.parametrize("threads", [True, False])
 def test_every_file_and_folder_of_a_record_is_flushed_before_it_is_renamed(
     store: Store, monkeypatch: pytest.MonkeyPatch, threads: bool
 ) -> None:
@@ -212,7 +210,7 @@ def test_every_file_and_folder_of_a_record_is_flushed_before_it_is_renamed(
     assert sorted(before) == sorted([folder, *(path.name for path in (store.runs / DIGEST).iterdir())])
 
 
-def test_a_file_system_that_cannot_flush_directories_will_do(
+def test_a_file_system_that_cannot_flush_folders_is_used_without_that(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flush = os.fsync
@@ -227,105 +225,66 @@ def test_a_file_system_that_cannot_flush_directories_will_do(
     assert store.has(DIGEST)
 
 
-def test_a_results_folder_that_is_a_file_is_explained(tmp_path: Path) -> None:
-    (tmp_path / "results").write_text("a file")
-    store = Store(tmp_path / "other")
-    store.prepare()
-    (store.runs / DIGEST).write_text("mine")
-    for refused in (Store(tmp_path / "results").prepare, lambda: write(store)):
-        with pytest.raises(StoreError, match="part of that path is a file"):
-            refused()
-    assert (store.runs / DIGEST).read_text() == "mine"
-
-
-def test_an_interrupted_write_leaves_the_old_record(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(store, "failed")
-    rename = Path.rename
-
-    def interrupted(self: Path, target: Path) -> Path:
-        """Interrupt just when the old record is aside and the new one is about to take its place."""
-        if self.name.startswith(".tmp") and not target.exists():
-            raise KeyboardInterrupt
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write(store)
-    monkeypatch.undo()
-    assert store.status(DIGEST) == "failed"
-    assert len(list(store.runs.iterdir())) == 1
-
-
-def _content(folder: Path) -> int:
-    try:
-        return int((folder / "rank").read_text())
-    except OSError:
-        return 0
-
-
-@pytest.mark.parametrize(("other", "stands"), [(9, 9), (1, 5), (None, 5)])
-def test_a_writer_that_was_overtaken_keeps_the_better_record(
-    tmp_path: Path, other: int | None, stands: int
+@pytest.mark.parametrize(("rival", "winner"), [(9, 9), (1, 5), (None, 5)])
+def test_of_two_writers_at_once_the_better_record_stays(
+    tmp_path: Path, rival: int | None, winner: int
 ) -> None:
-    target = tmp_path / DIGEST
-    publish(target, {"rank": b"3"}, _content)
-    overtaken: list[bool] = []
+    """A second writer publishes its record, or moves the old one aside, after the first has read its rank."""
+    target, read = tmp_path / DIGEST, list[Path]()
 
     def rank(folder: Path) -> int:
-        """Let another writer finish, or move the old record aside, just after this one has looked."""
-        found = _content(folder)
-        if folder == target and not overtaken:
-            overtaken.append(True)
-            if other is None:
+        value = int((folder / "rank").read_text()) if folder.exists() else 0
+        if folder == target and not read:
+            read.append(folder)
+            if rival is None:
                 target.rename(tmp_path / "elsewhere")
             else:
-                publish(target, {"rank": str(other).encode()}, lambda folder: 0)
-        return found
+                publish(target, {"rank": str(rival).encode()}, lambda _: 0)
+        return value
 
-    assert publish(target, {"rank": b"5"}, rank) is (stands == 5)
-    assert _content(target) == stands
+    publish(target, {"rank": b"3"}, lambda _: 0)
+    assert publish(target, {"rank": b"5"}, rank) is (winner == 5)
+    assert int((target / "rank").read_text()) == winner
     assert {path.name for path in tmp_path.iterdir()} - {"elsewhere"} == {DIGEST}
 
 
-def writer(root: Path, first: str, rounds: int) -> subprocess.Popen[str]:
-    program = [sys.executable, "-m", "tests.records.writer", str(root), first, str(rounds)]
-    process = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
+def writer(store: Store, *words: object) -> subprocess.Popen[str]:
+    program = [sys.executable, "-m", "tests.records.writer", str(store.root), *map(str, words)]
+    return subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-def test_processes_writing_one_cell_at_once_do_no_harm(store: Store) -> None:
-    processes = [writer(store.root, first, 15) for first in ("done", "failed", "done")]
-    finished = False
+def test_processes_write_one_cell_at_once_while_another_reads_and_tidies(store: Store) -> None:
+    processes = [writer(store, status, 12) for status in ("done", "failed", "done")]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
     while any(process.poll() is None for process in processes):
+        store.prepare()
         assert set(store.statuses().values()) <= {"done", "failed"}
         assert store.problems == []
-        finished = finished or store.status(DIGEST) == "done"
-    assert [process.communicate()[0] for process in processes] == ["", "", ""]
-    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert [(process.communicate()[0], process.returncode) for process in processes] == [("", 0)] * 3
     assert store.statuses() == {DIGEST: "done"}
-    assert len(list(store.runs.iterdir())) == 1
+    assert content(store) == [DIGEST]
 
 
 def test_a_writer_killed_at_any_moment_leaves_a_whole_record(store: Store) -> None:
     write(store)
     moments = random.Random(0)
-    for _ in range(4):
-        process = writer(store.root, "done", -1)
-        time.sleep(moments.uniform(0.0, 0.05))
-        process.kill()
-        process.communicate()
+    process = writer(store, "done")
+    assert process.stdout is not None
+    for _ in range(8):
+        pid = int(process.stdout.readline())
+        time.sleep(moments.uniform(0.0, 0.03))
+        os.kill(pid, signal.SIGKILL)
+        assert process.stdout.readline() == "ended\n"
+        # The next writer is at work already.
         store.prepare()
-        assert store.statuses() == {DIGEST: "done"}
+        assert set(store.statuses().values()) <= {"done"}
         assert store.problems == []
-        assert [path.name for path in store.runs.iterdir()] == [DIGEST]
-
-
-def test_writers_finish_while_others_tidy_all_the_time(store: Store) -> None:
-    process = writer(store.root, "done", 20)
-    while process.poll() is None:
-        store.prepare()
-    assert (process.communicate()[0], process.returncode) == ("", 0)
+    last = int(process.stdout.readline())
+    process.kill()
+    os.kill(last, signal.SIGKILL)
+    process.communicate()
+    store.prepare()
     assert store.statuses() == {DIGEST: "done"}
-    assert len(list(store.runs.iterdir())) == 1
+    assert content(store) == [DIGEST]

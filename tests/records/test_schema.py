@@ -1,9 +1,10 @@
-"""A record whose checksums fit, but whose numbers cannot be, is not believed, and costs itself only."""
+"""A record with valid checksums but impossible numbers is refused."""
 
 from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ FIELDS: list[tuple[list[Any], st.SearchStrategy[Any]]] = [
 
 @given(data=st.data())
 @settings(max_examples=400)
-def test_whatever_single_number_or_name_of_a_result_is_changed_the_record_is_refused(
+def test_a_record_with_any_single_number_or_name_of_its_result_changed_is_refused(
     data: st.DataObject,
 ) -> None:
     path, wrong = data.draw(st.sampled_from(FIELDS))
@@ -111,14 +112,14 @@ def test_whatever_single_number_or_name_of_a_result_is_changed_the_record_is_ref
         lambda result: result["metrics"][0].update(value=float("inf")),
     ],
 )
-def test_what_is_left_out_or_there_twice_or_no_number_is_refused(change: Any) -> None:
+def test_a_record_with_missing_or_repeated_parts_or_without_a_number_is_refused(change: Any) -> None:
     changed = copy.deepcopy(PLAIN)
     change(changed["result"])
     with pytest.raises(Damaged):
         decode_record(json.dumps(changed).encode())
 
 
-def test_what_reading_would_refuse_is_not_written(store: Store) -> None:
+def test_a_record_that_reading_would_refuse_is_not_written(store: Store) -> None:
     good = record()
     assert good.result is not None
     first, *others = good.result.metrics
@@ -133,75 +134,56 @@ def test_what_reading_would_refuse_is_not_written(store: Store) -> None:
     assert store.statuses() == {}
 
 
-def test_an_impossible_record_is_named_costs_itself_only_and_is_replaced(store: Store) -> None:
-    good, bad = write(store, 1), write(store, 2)
-    content = (bad / "record.json").read_bytes()
-    making.reseal(bad, "record.json", content.replace(b'"value": 0.5', b'"value": 5.0', 1))
-    assert store.statuses() == {good.name: "done"}  # so the next run makes the other again
-    assert [(problem.folder, problem.newer) for problem in store.problems] == [(bad, False)]
-    assert not store.has(bad.name)
-    assert store.write(making.record(2, "failed", modalities=MODALITIES), {}, [], "")
-    assert store.status(bad.name) == "failed"
+FAULTS: dict[str, Callable[[Any], Any]] = {
+    "too many": lambda ap: np.append(ap, ap[0]),
+    "of another cell": lambda ap: np.linspace(0.1, 0.3, len(ap)),
+    "outside of 0 to 1": lambda ap: np.array([1.5, -0.5, *ap[2:]]),
+    "a last digit": lambda ap: ap + 1e-9,
+}
 
 
-def changed_queries(change: str) -> dict[Any, Any]:
-    """Return the values per query of `record` with one fault."""
-    values = dict(making.values_of(record()))
-    first = next(iter(values))
-    ap = values[first]
-    if change == "gone":
-        del values[first]
-    elif change == "of no metric":
-        values["best", "map@10/min", "image", "text"] = ap
-    else:
-        values[first] = {
-            "too many": np.append(ap, ap[0]),
-            "another cell's": np.linspace(0.1, 0.3, len(ap)),
-            "outside": np.array([1.5, -0.5, *ap[2:]]),
-            "a last digit": ap + 1e-9,
-        }[change]
-    return values
-
-
-FAULTS = ["gone", "of no metric", "too many", "another cell's", "outside", "a last digit"]
-
-
-@pytest.mark.parametrize("change", FAULTS)
-def test_values_per_query_that_are_not_the_metrics_are_refused_and_not_merged(
-    tmp_path: Path, change: str
+@pytest.mark.parametrize("fault", ["missing", "of no metric", *FAULTS])
+def test_values_per_query_that_are_not_those_of_the_metrics_are_refused_and_not_merged(
+    tmp_path: Path, fault: str
 ) -> None:
     here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
     good, bad = write(there, 1), write(there, 0)
     write(here, 0)
-    making.reseal(bad, "per_query.npz", encode_per_query(changed_queries(change)))
-    assert there.read(bad.name) == record()  # it says nothing wrong by itself
+    values = dict(making.values_of(record()))
+    first = next(iter(values))
+    if fault == "missing":
+        del values[first]
+    elif fault == "of no metric":
+        values["best", "map@10/min", "image", "text"] = values[first]
+    else:
+        values[first] = FAULTS[fault](values[first])
+    making.reseal(bad, "per_query.npz", encode_per_query(values))
+    assert there.read(bad.name) == record()  # by itself it is sound
     for look in (there.per_query, there.verify):
-        with pytest.raises(DataError, match=r"per_query\.npz cannot be believed"):
+        with pytest.raises(DataError, match=r"per_query\.npz"):
             look(bad.name)
     assert {item.fate for item in merge(there.root, here.root)} == {"copied", "damaged"}
     assert here.statuses() == {good.name: "done", bad.name: "done"}
-    # A sound record replaces one that cannot be believed.
     assert "replaced" in {item.fate for item in merge(here.root, there.root)}
     assert there.verify(bad.name) == record()
 
 
 @given(number=st.integers(0, 23), query=st.integers(0, 2), value=st.floats(0, 1) | st.just(float("nan")))
 @settings(max_examples=60)
-def test_whatever_single_query_is_changed_it_is_noticed(number: int, query: int, value: float) -> None:
+def test_a_change_of_any_query_is_noticed(number: int, query: int, value: float) -> None:
+    """In the archive by its checksum; in values that were encoded anew by the metric."""
     values = making.values_of(record())
-    content = encode_per_query(values)
-    array = values[[*sorted(values)][number]]
-    if abs(array[query] - value) < 1e-9:
+    series = sorted(values)[number]
+    content = bytearray(encode_per_query(values))
+    if abs(values[series][query] - value) < 1e-9:
         return
-    changed = bytearray(content)
-    start = content.index(array.tobytes()) + 8 * (
-        query + sum(len(values[key]) for key in [*sorted(values)][:number])
-    )
-    changed[start : start + 8] = np.float64(value).tobytes()
-    with pytest.raises(Damaged):  # by the sum inside the archive already
-        decode_per_query(bytes(changed), record().result)
+    start = content.index(np.concatenate([values[key] for key in sorted(values)]).tobytes())
+    start += 8 * (query + sum(len(values[key]) for key in sorted(values)[:number]))
+    content[start : start + 8] = np.float64(value).tobytes()
+    with pytest.raises(Damaged):
+        decode_per_query(bytes(content), record().result)
     if not np.isnan(value):
-        array[query] = value
+        values[series][query] = value
         with pytest.raises(Damaged, match="believed"):
             decode_per_query(encode_per_query(values), record().result)
 

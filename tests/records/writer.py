@@ -1,7 +1,12 @@
-"""Writes one cell over and over, as done and as failed in turns; run as a program and killed by the tests."""
+"""Writes one cell's record repeatedly, as a program that tests kill.
+
+With a number of rounds it writes that many records. With none, it forks one writer after another:
+it prints the process id of each, and a further line once that has ended.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from itertools import count
 from pathlib import Path
@@ -10,14 +15,26 @@ from bench.records import Store
 from tests.records import making
 
 
-def main(root: str, first: str, rounds: int) -> None:
-    store = Store(Path(root))
-    store.prepare()
-    print("ready", flush=True)
-    for number in count() if rounds < 0 else range(rounds):
-        record = making.record(status="failed" if first == "failed" else "done", reason=f"number {number}")
+def write(store: Store, failed: bool, rounds: int | None = None) -> None:
+    for number in count() if rounds is None else range(rounds):
+        record = making.record(status="failed" if failed else "done", reason=f"number {number}")
         store.write(record, making.per_query(), making.TRACE, "x" * 10_000)
 
 
+def main(root: str, status: str, rounds: str | None = None) -> None:
+    store = Store(Path(root))
+    store.prepare()
+    if rounds is not None:
+        print("ready", flush=True)
+        write(store, status == "failed", int(rounds))
+        return
+    while True:
+        if (child := os.fork()) == 0:
+            write(store, status == "failed")
+        print(child, flush=True)
+        os.waitpid(child, 0)
+        print("ended", flush=True)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(*sys.argv[1:])
