@@ -22,7 +22,7 @@ from bench.records.models import verified_model
 from bench.records.schema import Failure, Status
 from bench.records.store import Store
 
-_STATUSES: Final[dict[LossKind, Status]] = {
+STATUS_OF: Final[dict[LossKind, Status]] = {
     "exception": "failed",
     "memory": "out-of-memory",
     "exit": "exited",
@@ -31,15 +31,11 @@ _STATUSES: Final[dict[LossKind, Status]] = {
     "worker": "lost",
     "import": "failed",
 }
+"""Status of a cell or trial by the loss of its task."""
 
 _IN_A_ROW: Final = 3  # records in a row without room, after which no cell starts
 _ROOM: Final = 64 << 10  # bytes of a small record, without room for which no cell starts
 _LARGEST: Final = 1 << 30  # bytes of the largest record, with its model, that another machine may send
-
-
-def status_of(loss: Loss) -> Status:
-    """Map the loss of a task to the status of its cell or trial."""
-    return _STATUSES[loss.kind]
 
 
 def reason_of(loss: Loss, seconds: float | None) -> str:
@@ -100,7 +96,7 @@ class RecordWriter(ClaimedTasks):
         if answer is None and self.claims.recorded(outcome.task.key):
             self._written(self._recorded(cell))  # its worker was lost between record and answer
             return
-        status, reason = status_of(loss), reason_of(loss, self.context.seconds)
+        status, reason = STATUS_OF[loss.kind], reason_of(loss, self.context.seconds)
         failure = Failure(reason=reason, kind=loss.kind, traceback=loss.traceback)
         lost = record_of_lost(cell, self.context, status, failure, outcome.seconds, outcome.output)
         files = record_files(lost.record, lost.per_query, lost.trace, lost.log)

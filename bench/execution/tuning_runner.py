@@ -13,7 +13,7 @@ from bench.execution.cell_task import Curve, TrialPayload, run_trial_task
 from bench.execution.claimed_tasks import ClaimedTasks
 from bench.execution.data_check import forget_data
 from bench.execution.progress import LeftOut, Waiting
-from bench.execution.record_writer import reason_of, status_of
+from bench.execution.record_writer import STATUS_OF, reason_of
 from bench.execution.tasks import Event, Executor, Notice, Outcome, Task
 from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
@@ -149,7 +149,8 @@ class _Run(ClaimedTasks):
 def _lost(outcome: Outcome[Tried], payload: TrialPayload) -> Tried:
     """Return the trial of a lost task, with its output."""
     assert outcome.lost is not None
-    status, reason = status_of(outcome.lost), reason_of(outcome.lost, payload.context.seconds)
+    status = STATUS_OF[outcome.lost.kind]
+    reason = reason_of(outcome.lost, payload.context.seconds)
     trial = Trial(
         identity=payload.cell.identity,
         changes=dict(payload.changes),
