@@ -37,9 +37,9 @@ PRELOAD = ("torch",)
 
 @dataclass(frozen=True)
 class Payload:
-    """A cell and its results folder, which a worker has only if it finds the mark `token` among the records.
+    """A cell and its results folder.
 
-    See `folders.marked`.
+    A worker has the folder only if it finds the mark ``token`` among the records; see `folders.marked`.
     """
 
     cell: Cell

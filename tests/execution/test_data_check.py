@@ -129,4 +129,4 @@ def test_this_process_opens_no_data_file(tmp_path: Path, monkeypatch: pytest.Mon
     bundle = str(write_bundle(tmp_path / "a.npz"))
     for name in ("numpy.load", "bench.data.load_dataset"):
         monkeypatch.setattr(name, Mock(side_effect=AssertionError("opened here")))
-    assert [*describe_sources([bundle], tmp_path, "quick").usable] == [bundle]
+    assert [*describe_sources([bundle, "emoji"], tmp_path, "quick").usable] == [bundle, "emoji"]

@@ -17,7 +17,18 @@ import pytest
 
 from bench.execution.devices import local_slots
 from bench.execution.local import local_executor, run_inline, run_local
-from bench.execution.tasks import Event, Executor, Outcome, Progress, Retried, Slot, Started, Task, loss_of
+from bench.execution.tasks import (
+    Event,
+    Executor,
+    Outcome,
+    Progress,
+    Retried,
+    Slot,
+    Started,
+    Task,
+    given_up,
+    loss_of,
+)
 from bench.execution.worker import report
 from tests.execution import work
 from tests.execution.watching import begun, gone
@@ -89,6 +100,7 @@ def test_a_fault_costs_its_task_only_and_only_a_kill_from_outside_is_tried_again
     assert lost is not None
     assert (lost.kind, lost.outside, words in lost.reason) == (kind, outside, True)
     assert ("2 attempts" in lost.reason) == outside
+    assert given_up(lost, 1) is lost  # a single attempt is not mentioned
     assert (found.begun, len(found.retried)) == (1 + outside, outside)
     if kind == "timeout":  # the tasks would take a minute, or have no end
         assert 1.0 <= outcome.seconds < 30
