@@ -9,7 +9,6 @@ import subprocess
 import sys
 import unicodedata
 import xml.etree.ElementTree as ElementTree
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -179,13 +178,21 @@ def test_fonts_that_were_cut_for_other_figures_change_no_byte(monkeypatch: pytes
 
 
 @pytest.mark.slow
-def test_figures_drawn_in_several_processes_have_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = [replace(picture(name=f"p{number}"), draw=lambda: figure_of(HARD)) for number in range(4)]
-    alone = list(saving.draw_all(pictures))
-    monkeypatch.setattr(saving, "_EACH", 1)
-    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
-    saving.start_workers(4)
-    assert list(saving.draw_all(pictures)) == alone
+def test_figures_drawn_in_several_processes_have_the_same_bytes(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"  # without a guard of its main module, and with a function of its own
+    script.write_text(
+        "import hashlib, joblib; from dataclasses import replace; from bench.report.figures import saving\n"
+        "from tests.report.test_figure_style import HARD, figure_of, picture\n"
+        "pictures = [replace(picture(name=f'p{n}'), draw=lambda: figure_of(HARD)) for n in range(4)]\n"
+        "alone = list(saving.draw_all(pictures))\n"
+        "saving._EACH, joblib.cpu_count = 1, lambda: 2\n"
+        "saving.start_workers(4)\n"
+        "assert list(saving.draw_all(pictures)) == alone\n"
+        "print('same')\n"
+    )
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    assert subprocess.check_output([sys.executable, script], cwd=root, env=environment, text=True) == "same\n"
 
 
 def test_two_figures_of_one_name_are_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import re
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -68,9 +69,22 @@ def draw_all(
     # functions of a notebook, too
     tasks = [replace(exhibit, draw=wrap_non_picklable_objects(exhibit.draw)) for exhibit in exhibits]
     pool = ProcessPoolExecutor(workers, get_context("forkserver"))
-    files = pool.map(drawing, tasks)
+    with _no_main_module():
+        files = pool.map(drawing, tasks)
     pool.shutdown(wait=False)  # after these tasks
     return files
+
+
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Keep processes that are started from importing the user's script again, which need not be guarded."""
+    main = vars(sys.modules["__main__"])
+    saved: dict[str, Any] = {name: main.pop(name) for name in ("__spec__", "__file__") if name in main}
+    main["__spec__"] = None
+    try:
+        yield
+    finally:
+        main |= saved
 
 
 def _workers_for(figures: int) -> int:
