@@ -146,6 +146,22 @@ class Collapsing(t.DeepMethod):
         return {}
 
 
+class Signs(_Plain):
+    """Compares rows with a sign that changes in its last state."""
+
+    card = _card("signs")
+    sign = 1.0
+
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        return {rule: Checkpoint(rule, epoch, None, "") for epoch, rule in enumerate(("best", "last"), 1)}
+
+    def restore(self, rule: str) -> None:
+        self.sign = 1.0 if rule == "best" else -1.0
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        return np.asarray(self.sign * (queries[:, :4] @ gallery[:, :4].T))
+
+
 class Silent(_Plain):
     """Projects at random, and defines no state to store."""
 

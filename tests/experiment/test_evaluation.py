@@ -143,6 +143,14 @@ def test_a_cell_whose_shown_state_cannot_be_ranked_is_refused(small: Path, chang
     assert "'text'" in record.failure.reason
 
 
+def test_a_snapshot_shows_the_selected_state_of_a_similarity(small: Path) -> None:
+    test = load_dataset(small).test
+    for shown in seen(run("signs", small)).galleries:
+        queries, items = test[shown.query].features[shown.rows, :4], test[shown.gallery].features[:, :4]
+        order = np.argsort(-(queries @ items.T), axis=1, kind="stable")
+        np.testing.assert_array_equal(shown.results, order[:, :10])
+
+
 def test_a_state_that_two_rules_chose_counts_for_both(small: Path) -> None:
     result = done(run("states", small, best=below(small, 3), unrankable=("last",), together=True))
     assert result.zero_rows == {"best": {"text": 3}, "last": {"text": 3}}
