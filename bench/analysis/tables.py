@@ -219,19 +219,17 @@ def rows_of(
         cell, members, entries = group.identity, group.records, dict[Direction, Entry]()
         chosen = labels == group.label
         numbers, behind = every[chosen], behind_every[chosen]
-        for place, column in enumerate([*directions, AVERAGE]):
-            having = [seed for seed, value in enumerate(numbers[:, place]) if not math.isnan(value)]
+        for index, column in enumerate([*directions, AVERAGE]):
+            having = [seed for seed, value in enumerate(numbers[:, index]) if not math.isnan(value)]
             if not having:
                 entries[column] = _absent(members, column, entries, protocol, selection)
                 continue
-            at = range(len(directions)) if column == AVERAGE else [place]
-            pairs = [(behind[seed, each], directions[each]) for seed in having for each in at]
+            averaged = range(len(directions)) if column == AVERAGE else [index]
+            pairs = [(behind[seed, each], directions[each]) for seed in having for each in averaged]
             by_record = (_zero_rows(results.by_digest[digest], pair, selection) for digest, pair in pairs)
-            spread, zeros = spread_of(numbers[having, place].tolist()), dict.fromkeys(chain(*by_record))
-            records = tuple(sorted({digest for digest, _ in pairs}))
-            entries[column] = Entry(*spread, records, zeros=tuple(zeros))
-        results_of = [record.result for record in members if record.result is not None]
-        matched = any(result.pairing == "class-matched" for result in results_of)
+            zeros, records = tuple(dict.fromkeys(chain(*by_record))), tuple(sorted({d for d, _ in pairs}))
+            entries[column] = Entry(*spread_of(numbers[having, index].tolist()), records, zeros=zeros)
+        matched = any(r.result is not None and r.result.pairing == "class-matched" for r in members)
         rows.append(
             Row(
                 method=cell.method,
