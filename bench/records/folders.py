@@ -142,8 +142,8 @@ def publish(target: Path, files: Mapping[str, bytes], rank: Rank) -> bool:
         raise explain(error, target.parent) from error
 
 
-def tidy(runs: Path) -> None:
-    """Remove hidden folders of dead writers, and restore a record that one of them moved aside."""
+def tidy(runs: Path, rank: Rank) -> None:
+    """Remove hidden folders of dead writers; restore one moved aside, unless its successor ranks as high."""
     for entry in [*runs.iterdir()]:
         match = _HIDDEN.fullmatch(entry.name)
         if match is None:
@@ -157,8 +157,10 @@ def tidy(runs: Path) -> None:
                     if time.time() - entry.stat().st_mtime <= _STALE_SECONDS:
                         continue
             if match["kind"] == "old":
-                with suppress(OSError):  # there is a new record, or another process restored this one
-                    folder.rename(runs / match["digest"])
+                target = runs / match["digest"]
+                with suppress(OSError):  # another process restored this one
+                    if not _renamed(folder, target) and rank(folder) > rank(target):
+                        _install(folder, target, rank)
             shutil.rmtree(folder, ignore_errors=True)
             lock_of(folder).unlink(missing_ok=True)
 

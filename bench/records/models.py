@@ -206,6 +206,11 @@ class ModelStore:
         folders.make(self.root)
         return folders.publish(self.root / digest, files, _rank)
 
+    def tidy(self) -> None:
+        """Remove what dead writers left behind."""
+        if self.root.is_dir():
+            folders.tidy(self.root, _rank)
+
     def card(self, digest: str) -> ModelCard | None:
         """Return the card of a cell's model without reading its arrays; None without a model.
 

@@ -66,9 +66,8 @@ class Store:
         """
         with folders.marked(self.runs):
             folders.make(self.claims)
-            folders.tidy(self.runs)
-            if self.models.root.is_dir():
-                folders.tidy(self.models.root)
+            folders.tidy(self.runs, _rank)
+            self.models.tidy()
 
     def write(self, record: Record, *content: Any) -> bool:
         """Put the `record_files` of a record and further content."""

@@ -33,9 +33,9 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def write(store: Store, status: str = "done") -> bool:
+def write(store: Store, status: str = "done", log: str = "log") -> bool:
     record = making.record(status="done" if status == "done" else "failed")
-    return store.write(record, making.per_query(), making.TRACE, status)
+    return store.write(record, making.per_query(), making.TRACE, log)
 
 
 def content(store: Store) -> list[str]:
@@ -103,19 +103,28 @@ def test_a_writer_finishes_while_others_tidy_also_on_a_file_system_without_locks
     assert [name for name in content(store) if (store.runs / name).is_dir()] == [DIGEST]
 
 
-@pytest.mark.parametrize("successor", [False, True])
-def test_a_record_that_a_dead_writer_moved_aside_is_restored_unless_it_has_a_successor(
-    store: Store, successor: bool
+@pytest.mark.parametrize(
+    ("moved", "successor", "kept"),
+    [
+        ("failed", None, "moved"),
+        ("failed", "done", "successor"),
+        ("done", "failed", "moved"),
+        ("done", "done", "successor"),
+    ],
+)
+def test_a_record_that_a_dead_writer_moved_aside_is_restored_unless_its_successor_is_as_good(
+    store: Store, moved: str, successor: str | None, kept: str
 ) -> None:
-    write(store, "failed")
+    write(store, moved, "moved")
     aside = store.runs / f".old-{DIGEST}-{kernel()}01234567"
     lock_of(aside).touch()
     (store.runs / DIGEST).rename(aside)
     assert not store.has(DIGEST)
     if successor:
-        write(store)
+        write(store, successor, "successor")
     store.prepare()
-    assert store.status(DIGEST) == ("done" if successor else "failed")
+    assert store.status(DIGEST) == (moved if kept == "moved" else successor)
+    assert (store.runs / DIGEST / "log.txt").read_text() == kept
     assert content(store) == [DIGEST]
 
 
