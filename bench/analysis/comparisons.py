@@ -24,9 +24,9 @@ from bench.analysis.statistics import (
 from bench.analysis.tables import AVERAGE, Direction, Table, direction_name
 
 HOLDS: Final = "a"
-"""Mark: differs over queries, and the interval over seeds and queries leaves zero out."""
+"""Mark: differs over queries, and the interval over seeds and queries excludes zero."""
 MODELS_ONLY: Final = "b"
-"""Mark: the trained models differ over queries, but the interval holds zero."""
+"""Mark: the trained models differ over queries, but the interval includes zero."""
 
 
 @dataclass(frozen=True)
@@ -327,7 +327,7 @@ def marks_note(table: Table) -> str:
     one_seed = any(entry.seeds == 1 for row in table.rows for entry in row.entries.values())
     return (
         f"{HOLDS}: differs from {table.reference} in this column (randomization test over queries, "
-        f"Holm-adjusted p ≤ {ALPHA}), and the 95 % interval over seeds and queries leaves zero out; "
-        f"{MODELS_ONLY}: these trained models differ, but the interval holds zero."
+        f"Holm-adjusted p ≤ {ALPHA}), and the 95 % interval over seeds and queries excludes zero; "
+        f"{MODELS_ONLY}: these trained models differ, but the interval includes zero."
         + (" With one seed the interval lacks the variation over seeds." if one_seed else "")
     )

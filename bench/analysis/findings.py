@@ -12,10 +12,10 @@ from bench.analysis.comparisons import Comparison, Family
 from bench.analysis.statistics import ALPHA, smallest_wilcoxon_p
 from bench.analysis.tables import Direction, Entry, Row, Table, direction_name
 
-_MODELS_ONLY = "different with these models, but not beyond what seeds vary, from"
-_SAME = "not told apart from"
+_MODELS_ONLY = "different with these trained models, but not beyond the variation over seeds, from"
+_SAME = "not significantly different from"
 _MANY = 10
-"""Datasets from which the tests over all methods are taken at their word (Demšar 2006)."""
+"""Datasets from which the approximations of the tests over all methods are accurate (Demšar 2006)."""
 
 
 def verdict(test: Comparison) -> str:
@@ -25,15 +25,15 @@ def verdict(test: Comparison) -> str:
         return words + "their average precisions are the same on every query"
     level = f"{test.first} is {'above' if test.difference > 0 else 'below'} by {abs(test.difference):.4f}"
     if test.holds:
-        return words + level + ("" if len(test.seeds) > 1 else ", as far as one seed's models go")
+        return words + level + ("" if len(test.seeds) > 1 else ", for the models of one seed")
     if test.differs:
         return (
-            f"{words}{level} with these trained models, but the interval over seeds and queries holds zero: "
-            "it may not come back with other seeds"
+            f"{words}{level} with these trained models, but the interval over seeds and queries includes "
+            "zero: other seeds may not show it"
         )
     return (
-        f"{words}not told apart (adjusted p = {test.adjusted:.3g} > {ALPHA}); that is no proof of equality: "
-        f"the interval goes from {test.interval.low:+.4f} to {test.interval.high:+.4f}"
+        f"{words}no significant difference (adjusted p = {test.adjusted:.3g} > {ALPHA}); this does not prove "
+        f"equality: the interval goes from {test.interval.low:+.4f} to {test.interval.high:+.4f}"
     )
 
 
@@ -49,7 +49,7 @@ def findings(family: Family) -> list[str]:
             differing, holding = sum(test.differs for test in tests), sum(test.holds for test in tests)
             sentences.append(
                 f"{direction_name(direction)}: of {len(tests)} pairs {differing} differ with these models, "
-                f"{holding} of them also beyond what the interval leaves open."
+                f"{holding} of them with an interval over seeds that excludes zero."
             )
             continue
         found: dict[str, list[str]] = {word: [] for word in ("above", "below", _MODELS_ONLY, _SAME)}
@@ -62,7 +62,7 @@ def findings(family: Family) -> list[str]:
 
 
 def limits_of_seeds(comparisons: Sequence[Comparison]) -> list[str]:
-    """Return what the number of seeds and queries leaves open."""
+    """Return the limits that the number of seeds and queries sets to the comparisons."""
     if not comparisons:
         return []
     counts = sorted({len(test.seeds) for test in comparisons})
@@ -78,8 +78,8 @@ def limits_of_seeds(comparisons: Sequence[Comparison]) -> list[str]:
         few = next(count for count in counts if count > 1)
         models = str(few) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         little = (
-            f", but {few} seeds tell little about their spread: where seeds vary more than queries, "
-            "fewer than 95 % of such intervals hold the truth"
+            f", but {few} seeds estimate their variance poorly: where seeds vary more than queries, "
+            "fewer than 95 % of such intervals contain the true value"
         )
         sentences.append(
             f"The p-values are over queries, with the {models} trained models as they are; the "
@@ -88,13 +88,13 @@ def limits_of_seeds(comparisons: Sequence[Comparison]) -> list[str]:
     return sentences
 
 
-def limits_of_datasets(block: Block, standing: DatasetTests | None) -> list[str]:
-    """Return what the number of datasets leaves open; ``standing`` is that of the block, if it has one."""
+def limits_of_datasets(block: Block, tests: DatasetTests | None) -> list[str]:
+    """Return the limits that the number of datasets sets to ``tests``, those of the block, if it has any."""
     methods, datasets = len(block.methods), len(block.datasets)
     if methods < 2:
         return ["Fewer than two methods have a number on every dataset: there is nothing to compare."]
-    if standing is None:
-        alone = "no test over datasets is possible, and nothing here says how methods do on others"
+    if tests is None:
+        alone = "no test over datasets is possible, and the numbers say nothing about other datasets"
         return [f"One dataset: {alone}."]
     smallest = smallest_wilcoxon_p(datasets)
     least = f"With {datasets} datasets the smallest two-sided p of Wilcoxon's test is {smallest:.4g}"
@@ -105,7 +105,7 @@ def limits_of_datasets(block: Block, standing: DatasetTests | None) -> list[str]
     elif smallest * (methods - 1) > ALPHA:
         never = f"after Holm over {methods - 1} comparisons none can fall below {ALPHA} first"
         sentences.append(f"{least}; {never}.")
-    difference, average = standing.critical_difference, standing.average_ranks
+    difference, average = tests.critical_difference, tests.average_ranks
     apart = np.abs(average[:, None] - average)[np.triu_indices(methods, 1)]
     sentences.append(
         f"Nemenyi: {methods} methods on {datasets} datasets must differ by a critical difference of "
@@ -115,7 +115,7 @@ def limits_of_datasets(block: Block, standing: DatasetTests | None) -> list[str]
     if datasets < _MANY:
         sentences.append(
             "The p-values of Friedman's, Iman and Davenport's and Nemenyi's tests are approximations that "
-            f"{datasets} datasets are few for, and the Bayesian test sounds surer than so few can be."
+            f"{datasets} datasets are few for, and the Bayesian test is overconfident with so few."
         )
     if block.seeds[0] == 1:
         sentences.append("Some scores rest on one seed: another seed may change ranks that are close.")
@@ -124,9 +124,9 @@ def limits_of_datasets(block: Block, standing: DatasetTests | None) -> list[str]
     return sentences
 
 
-def ranking_findings(standing: DatasetTests) -> list[str]:
+def ranking_findings(tests: DatasetTests) -> list[str]:
     """Return what the tests over all methods at once show; nothing for two methods."""
-    tested = standing.omnibus
+    tested = tests.omnibus
     if tested is None:
         return []
     differ = "some methods differ" if tested.iman_davenport_p <= ALPHA else "no difference is shown"

@@ -42,12 +42,13 @@ _BESIDE: Final[dict[str, Any]] = {
     "fontsize": style.SMALL,
 }
 _DOTS: Final = (
-    f"with {LEVEL:.0%} intervals over seeds and queries. Filled: differs {_TEST} and the interval leaves out "
-    "zero; grey filling: differs with these models alone; empty: not told apart. Arrows: beyond the axis"
+    f"with {LEVEL:.0%} intervals over seeds and queries. Filled: differs {_TEST} and the interval excludes "
+    "zero; grey filling: differs with these models alone; empty: no significant difference. Arrows: "
+    "beyond the axis"
 )
 _CELLS: Final = (
-    f"Shaded and bold: differs {_TEST} and the {LEVEL:.0%} interval over seeds and queries leaves out zero, "
-    "blue above and red below; black: differs with these models alone; grey: not told apart"
+    f"Shaded and bold: differs {_TEST} and the {LEVEL:.0%} interval over seeds and queries excludes zero, "
+    "blue above and red below; black: differs with these models alone; grey: no significant difference"
 )
 
 

@@ -222,8 +222,8 @@ def _notes(ablation: Ablation, labels: Labels, *, wide: bool) -> Iterator[str]:
         significant = f"randomization test over queries, p ≤ {ALPHA} after Holm over the variants of a column"
         yield (
             f"{HOLDS}: the difference is significant ({significant}), and its 95 % interval over seeds "
-            f"and queries leaves zero out; {MODELS_ONLY}: these trained models differ, but the interval "
-            f"holds zero.{f' below, above: in how many directions it is {HOLDS}.' if wide else ''}"
+            f"and queries excludes zero; {MODELS_ONLY}: these trained models differ, but the interval "
+            f"includes zero.{f' below, above: in how many directions it is {HOLDS}.' if wide else ''}"
         )
     if any(one.spread.seeds == 1 for one in differences):
         yield (

@@ -67,13 +67,13 @@ _FLEXIBLE_NOTE: Final = (
 )
 _TEST_NOTE: Final = (
     f"Average over directions: the reference minus the method. {HOLDS}: differs over queries "
-    f"(Holm-adjusted p ≤ {ALPHA}), and the {LEVEL:.0%} interval over seeds and queries leaves zero out; "
-    f"{MODELS_ONLY}: these trained models differ, but the interval holds zero. "
+    f"(Holm-adjusted p ≤ {ALPHA}), and the {LEVEL:.0%} interval over seeds and queries excludes zero; "
+    f"{MODELS_ONLY}: these trained models differ, but the interval includes zero. "
     "p-values and intervals: statistics.md."
 )
 _OPTIMISM: Final = (
-    "mAP with clean validation data minus mAP where validation data got the same treatment: what a selection "
-    "on data that nobody has in practice adds. Paired by seed."
+    "mAP with clean validation data minus mAP where validation data got the same treatment: the gain of a "
+    "selection on data that is not available in practice. Paired by seed."
 )
 
 

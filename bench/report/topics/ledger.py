@@ -32,17 +32,17 @@ FIELDS: Final = (
     *("protocol", "query", "gallery", "records", "remark", "command"),
 )
 _INTRODUCTION: Final = (
-    f"Values as papers and logs print them, beside ours: reproduced within {REPRODUCED} mAP, close within "
+    f"Values as papers and logs print them, and ours: reproduced within {REPRODUCED} mAP, close within "
     f"{CLOSE}, not reproduced beyond. Only the method itself with its published settings, on the real "
-    "data, in the paper profile, under the same protocol and on the same modalities stands beside a "
-    "published value; whatever else is recorded is named with the reason why it does not. A published "
+    "data, in the paper profile, under the same protocol and on the same modalities is compared with "
+    "a published value; other records are named with the reason why they are not. A published "
     "value is a reference, not a truth: the same method differs by up to .1 between papers, so each source "
-    "has a line of its own, and how a paper chose its epoch is not always known."
+    "has a separate line, and how a paper chose its epoch is not always known."
 )
 _NOTHING: Final = "There are no published values to compare with; they belong into results/published."
 _REAL_FILES: Final = (
     "To run what is missing, the real files are needed: python -m bench data doctor says where they go. "
-    "Without them a run makes a look-alike, which stands beside nothing."
+    "Without them a run makes a look-alike, which is compared with nothing."
 )
 _COMPARED: Final = ("reproduced", "close", "not reproduced", "no result")
 _LONG: Final = 40

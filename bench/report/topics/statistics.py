@@ -171,7 +171,7 @@ def _ranks(block: Block, tests: DatasetTests | None, fold: str) -> TableExhibit:
             lines.append(Line(method, cells, search=method))
         for group in cliques(tests.average_ranks, tests.critical_difference):
             names = ", ".join(block.methods[index] for index in group)
-            notes.append(f"Not told apart by Nemenyi's test: {names}.")
+            notes.append(f"No significant difference by Nemenyi's test: {names}.")
         head = (*key, " ".join(block.datasets))
         rows = [
             _nine_digits(*head, *one, block.reference, *tests.against.get(one[0], _ITSELF)) for one in ranked
