@@ -27,6 +27,7 @@ Arrays = dict[str, Any]
 PARTS = {"train": 24, "test": 12}
 NAMES = np.array(["art", "music", "war"])
 TRAIN, TEST = np.arange(24), np.arange(24, 36)
+HALF = np.array([*["train"] * 24, *["test"] * 12])
 
 
 def arrays(rows: int = 24, tests: int = 12, classes: int = 3) -> Arrays:
@@ -55,6 +56,20 @@ def of_all_rows() -> Arrays:
     """Return image, text and labels of all 36 rows, of which the last 12 are of test."""
     values, names = shared(), ("image", "text", "labels")
     return {name: np.concatenate([values[f"{part}_{name}"] for part in PARTS]) for name in names}
+
+
+def without(word: str, values: Arrays | None = None) -> Arrays:
+    """Return arrays (those of the bundle) but for keys with a word."""
+    return {key: value for key, value in (values or arrays()).items() if word not in key}
+
+
+def renamed(word: str, other: str, values: Arrays | None = None) -> Arrays:
+    """Return arrays (those of the bundle) under keys with another word."""
+    return {key.replace(word, other): value for key, value in (values or arrays()).items()}
+
+
+def one_hot(y: Array) -> Array:
+    return np.eye(3)[y]
 
 
 def saved(path: Path, values: Arrays) -> Path:

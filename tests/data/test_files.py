@@ -157,7 +157,7 @@ def test_lists_of_matrices_are_views_in_every_format(tmp_path: Path, name: str) 
     assert [data.test[modality].dimension for modality in data.modalities] == [6, 4]
 
 
-@pytest.mark.parametrize("dtype", ["f8", "i2"])
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i4", "i2", "u2", "u1"])
 def test_mat_files_of_version_4_are_read(tmp_path: Path, dtype: str) -> None:
     values = {k: (v * 10 if v.ndim == 2 else v).astype(dtype) for k, v in columns(shared()).items()}
     savemat(tmp_path / "x.mat", values, format="4")

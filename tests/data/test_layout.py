@@ -11,6 +11,7 @@ import pytest
 
 from bench.contract import Array, DataError
 from tests.data.layouts import (
+    HALF,
     NAMES,
     PARTS,
     TEST,
@@ -21,23 +22,15 @@ from tests.data.layouts import (
     loaded,
     notes,
     of_all_rows,
+    one_hot,
+    renamed,
     require,
     shared,
     views,
+    without,
 )
 
 NUMBERS = np.arange(36)
-HALF = np.where(NUMBERS < 24, "train", "test")
-
-
-def without(word: str, values: Arrays | None = None) -> Arrays:
-    """Return arrays (those of the bundle) but for keys with a word."""
-    return {key: value for key, value in (values or arrays()).items() if word not in key}
-
-
-def renamed(word: str, other: str, values: Arrays | None = None) -> Arrays:
-    """Return arrays (those of the bundle) under keys with another word."""
-    return {key.replace(word, other): value for key, value in (values or arrays()).items()}
 
 
 def every_fourth(unknown: Any, named: bool = False) -> Callable[[Array], Array]:
@@ -125,10 +118,6 @@ def habits(features: str, label: str, train: str, test: str, image: str, text: s
         for name, called in (("image", image), ("text", text)):
             found[features.format(word, called)] = arrays()[f"{part}_{name}"]
     return found
-
-
-def one_hot(y: Array) -> Array:
-    return np.eye(3)[y]
 
 
 ids = np.array([f"p{i}" for i in range(24)])

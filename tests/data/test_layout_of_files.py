@@ -17,6 +17,7 @@ from bench.contract import DataError, Dataset, UsageError
 from bench.data import Choices, fingerprint_of, load_dataset
 from bench.data.bundle import import_files
 from tests.data.layouts import (
+    HALF,
     NAMES,
     PARTS,
     TEST,
@@ -28,13 +29,15 @@ from tests.data.layouts import (
     loaded,
     notes,
     of_all_rows,
+    one_hot,
+    renamed,
     require,
     samples,
     shared,
     table_of,
     views,
+    without,
 )
-from tests.data.test_layout import HALF, one_hot, renamed, without
 
 
 def test_a_gallery_is_a_split_with_a_limit_and_a_part_of_the_fingerprint(tmp_path: Path) -> None:

@@ -119,6 +119,7 @@ def test_the_table_shows_every_direction_and_protocol() -> None:
         assert f"{direction.name} " in table
         assert f"{direction.map('map@50/min'):.4f}" in table
     assert f"{result.mean():.4f}" in table.splitlines()[-1]
+    assert repr(result) == table
 
 
 def test_unknown_directions_and_protocols_are_named() -> None:

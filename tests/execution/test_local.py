@@ -195,6 +195,12 @@ def test_the_end_of_the_iteration_kills_the_workers_and_their_children(tmp_path:
     assert all(gone(pid) for pid in begun(path, 2))  # they would wait for a minute
 
 
+def test_the_children_of_a_task_end_with_it_at_its_time_limit(tmp_path: Path) -> None:
+    (outcome,) = run(work.wait_with_child, [str(tmp_path / "file")], timeout=1.0)
+    assert outcome.lost is not None
+    assert all(gone(pid) for pid in begun(tmp_path / "file", 2))
+
+
 PROGRAM = """
 import signal, sys
 from contextlib import closing

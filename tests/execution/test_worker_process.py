@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import pickle
+import signal
 import socket
 import subprocess
 import tempfile
@@ -52,9 +54,12 @@ def loss(outcome: Outcome[Any]) -> Loss:
     return outcome.lost
 
 
-def test_a_worker_that_ends_while_idle_is_replaced() -> None:
-    worker = WorkerProcess(SLOT, pickle.dumps(work.pid), idle_seconds=0.05)
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_worker_that_ends_or_is_killed_while_idle_is_replaced(killed: bool) -> None:
+    worker = WorkerProcess(SLOT, pickle.dumps(work.pid), idle_seconds=60.0 if killed else 0.05)
     first = decode_value(finish(worker, None).value or b"", work.pid)
+    if killed:
+        os.kill(first, signal.SIGKILL)
     assert gone(first)
     second = decode_value(finish(worker, None).value or b"", work.pid)
     worker.close()

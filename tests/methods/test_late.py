@@ -29,6 +29,10 @@ def _extend(method: Method, modality: str) -> None:
     method.extend(modality, DATASET.train.select(chosen), DATASET.validation.select(chosen), CONTEXT)
 
 
+def test_methods_that_train_each_modality_towards_a_common_target_can_be_extended() -> None:
+    assert {"drcl", "sdml", "mars", "deep_sm", "sm", "clip4cmr"} <= {*LATE}
+
+
 @pytest.mark.parametrize("name", LATE)
 def test_late_modalities_are_learnt_one_by_one_and_the_others_stay(name: str) -> None:
     method, test = _fitted(name, ("image",)), DATASET.test

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.analysis.comparisons import Family, against_reference, with_marks
+from bench.analysis.comparisons import Family, against_reference, marks_note, with_marks
 from bench.analysis.findings import findings, limits_of_seeds, verdict
 from bench.analysis.per_query import per_query_tables
 from bench.analysis.results import Results
@@ -65,6 +65,9 @@ def test_a_mark_shows_what_differs_and_whether_it_holds_over_seeds(family: Famil
     rows = [row for values in table_exhibit(table).values for row in values.rows]
     assert {row[-5] for row in rows if "BETTER" in row} == {"a", ""}
     assert not any("differs from" in note for note in table_exhibit(plain).notes)
+    shelf = shelf_of(seeds=1)
+    (single,) = with_marks(tables_of(Results(shelf.records, LABELS), ["map@all"]), [family_of(shelf)])
+    assert ["one seed" in marks_note(found) for found in (table, single)] == [False, True]
 
 
 def test_the_words_agree_with_the_numbers(family: Family) -> None:
@@ -72,8 +75,8 @@ def test_the_words_agree_with_the_numbers(family: Family) -> None:
     below, with_these_models, no_difference = first.split(";")
     assert below.endswith("below BETTER")
     assert {"seeds", "TORN"} <= set(re.findall(r"\w+", with_these_models))
-    assert {"significantly", "SAME"} <= set(re.findall(r"\w+", no_difference))
-    assert {"significantly", "SAME", "TORN", "BETTER"} <= set(re.findall(r"\w+", second))
+    assert {"not", "significantly", "SAME"} <= set(re.findall(r"\w+", no_difference))
+    assert {"not", "significantly", "SAME", "TORN", "BETTER"} <= set(re.findall(r"\w+", second))
     assert average == first.replace("image→text", "average")
     by_name = {(one.second, one.direction): verdict(one) for one in family.comparisons}
     assert "DRCL is below by 0." in by_name["BETTER", IT]
