@@ -124,7 +124,7 @@ def test_every_format_has_marks_notes_and_what_data_it_is_of(write: Callable[[Ta
     for shown in (fake, real):
         assert all(part in shown for part in ("map@all", "quick profile", "selection best", "data 01234567"))
     marked = replace(with_first(A, mean=0.5, deviation=0.0126, mark="a", seeds=1), pairing="class-matched")
-    shown = write(exhibit(marked, reference="DRCL"))
+    shown = write(exhibit(marked, row("B", 0.1, 0.1, 0.1), reference="DRCL"))
     number: dict[Any, str] = {
         markdown.table: "| **0.500 ± 0.013**<sup>a</sup> ",
         latex.table: r"& \textbf{0.500}{\scriptsize\,$\pm$\,0.013}\textsuperscript{a} ",
@@ -135,6 +135,7 @@ def test_every_format_has_marks_notes_and_what_data_it_is_of(write: Callable[[Ta
     for text in (f"A {dagger}", f"{dagger} trained on class", "A number from one seed", "differs from DRCL"):
         assert text in shown
         assert text not in real
+    assert f"B {dagger}" not in shown
     broken, whole = (write(exhibit(row(name, 0.1, 0.1, 0.1))) for name in ("A\nB\r\nC", "A B C"))
     assert broken == whole
 
