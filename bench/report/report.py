@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, get_args
 
@@ -46,12 +47,15 @@ def write_report(
     """
     written = [topic for topic in topics if topic.part in parts]
     figures: dict[str, list[Part]] = {}
-    drawings: Iterator[dict[str, bytes]] = iter(())
-    if "figures" in parts or "page" in parts:
-        figures, drawings = _drawn(data, topics, markdown.FIGURE_FORMATS if "figures" in parts else ("svg",))
-    tables = {topic.name: topic.tables(data) for topic in (topics if "page" in parts else written)}
-    content: Content = dict(topic_files(written, tables, data))
-    files = {name: file for one in drawings for name, file in one.items()}
+    drawings: Iterable[dict[str, bytes]] = ()
+    with ExitStack() as stack:
+        if "figures" in parts or "page" in parts:
+            formats = markdown.FIGURE_FORMATS if "figures" in parts else ("svg",)
+            figures, drawings = _drawn(data, topics, formats)
+            stack.callback(drawings.close)
+        tables = {topic.name: topic.tables(data) for topic in (topics if "page" in parts else written)}
+        content: Content = dict(topic_files(written, tables, data))
+        files = {name: file for one in drawings for name, file in one.items()}
     if "figures" in parts:
         opening = [Part(text=(_FIGURES if files else "These records give no figure.",))]
         named = [(topic.title, figures[topic.name]) for topic in topics if topic.name in figures]
@@ -85,7 +89,7 @@ def start_drawing(records: Sequence[Record]) -> None:
 
 def _drawn(
     data: ReportData, topics: Sequence[Topic], formats: Sequence[str]
-) -> tuple[dict[str, list[Part]], Iterator[dict[str, bytes]]]:
+) -> tuple[dict[str, list[Part]], Generator[dict[str, bytes], None, None]]:
     """Return the figures of each topic that has any, and their files, which are being drawn."""
     from bench.report.figures.saving import draw_all
 

@@ -177,29 +177,6 @@ def test_fonts_that_were_cut_for_other_figures_change_no_byte(monkeypatch: pytes
     assert saving.draw(picture("fi Ω"), ("pdf",)) == alone
 
 
-@pytest.mark.slow
-def test_figures_drawn_in_several_processes_have_the_same_bytes(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"  # without a guard of its main module, and with a function of its own
-    script.write_text(
-        "import hashlib, joblib; from dataclasses import replace; from bench.report.figures import saving\n"
-        "from tests.report.test_figure_style import HARD, figure_of, picture\n"
-        "pictures = [replace(picture(name=f'p{n}'), draw=lambda: figure_of(HARD)) for n in range(4)]\n"
-        "alone = list(saving.draw_all(pictures))\n"
-        "saving._EACH, joblib.cpu_count = 1, lambda: 2\n"
-        "saving.start_workers(4)\n"
-        "assert list(saving.draw_all(pictures)) == alone\n"
-        "print('same')\n"
-    )
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    assert subprocess.check_output([sys.executable, script], cwd=root, env=environment, text=True) == "same\n"
-
-
-def test_two_figures_of_one_name_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 figures"):
-        saving.draw_all([picture(), picture()])
-
-
 def test_coordinates_are_rounded_and_letters_are_not() -> None:
     drawing = saving.draw(picture("1.23456"), ("svg",))["x.svg"]
     assert b">1.23456</text>" in drawing

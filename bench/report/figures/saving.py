@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import re
+import signal
 import sys
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing, contextmanager
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from multiprocessing import forkserver, get_context
+from multiprocessing import current_process, forkserver, get_context, parent_process
+from threading import Thread
 from typing import Any, Final
 
 from bench.report.exhibit import FigureExhibit
@@ -44,15 +47,17 @@ def start_workers(figures: int) -> None:
     """
     if _workers_for(figures) > 1:
         forkserver.set_forkserver_preload([__name__, *_LIBRARIES])
-        forkserver.ensure_running()
+        with suppress(OSError):  # then `draw_all` draws in this process
+            forkserver.ensure_running()
 
 
 def draw_all(
     exhibits: Sequence[FigureExhibit], formats: Sequence[str] = FIGURE_FORMATS
-) -> Iterator[dict[str, bytes]]:
+) -> Generator[dict[str, bytes], None, None]:
     """Draw figures, many in several processes at once; gives the files of each, in the figures' order.
 
-    The processes begin at once, before the files are read.
+    The processes begin at once, before the files are read, and end when the generator is closed. If the
+    system admits no further process, the figures are drawn in this one.
 
     Raises:
         ValueError: if two figures have one name.
@@ -60,19 +65,62 @@ def draw_all(
     for name, count in Counter(exhibit.name for exhibit in exhibits).items():
         if count > 1:
             raise ValueError(f"{count} figures are called {name}")
-    workers = _workers_for(len(exhibits))
     drawing = partial(draw, formats=formats)
-    if workers < 2:
-        return map(drawing, exhibits)
+    workers = _workers_for(len(exhibits))
+    futures = _started(drawing, exhibits, workers) if workers > 1 else None
+    if futures is None:
+        return (drawing(exhibit) for exhibit in exhibits)
+    files = _results(futures)
+    next(files)  # a generator that has not begun does not cancel them when it is closed
+    return files
+
+
+def _started(
+    drawing: Callable[[FigureExhibit], dict[str, bytes]], exhibits: Sequence[FigureExhibit], workers: int
+) -> deque[Future[dict[str, bytes]]] | None:
+    """Begin to draw figures in processes; None if there can be none.
+
+    The system may have no semaphores, or the path of its folder of temporary files be too long for a socket.
+    """
     from joblib import wrap_non_picklable_objects
 
     # functions of a notebook, too
     tasks = [replace(exhibit, draw=wrap_non_picklable_objects(exhibit.draw)) for exhibit in exhibits]
-    pool = ProcessPoolExecutor(workers, get_context("forkserver"))
-    with _no_main_module():
-        files = pool.map(drawing, tasks)
+    try:
+        pool = ProcessPoolExecutor(workers, get_context("forkserver"), _attach)
+    except (OSError, NotImplementedError):
+        return None
+    try:
+        with _no_main_module():
+            futures = deque([pool.submit(drawing, task) for task in tasks])
+    except OSError:
+        pool.shutdown(wait=False, cancel_futures=True)
+        return None
     pool.shutdown(wait=False)  # after these tasks
-    return files
+    return futures
+
+
+def _results(futures: deque[Future[dict[str, bytes]]]) -> Generator[dict[str, bytes], None, None]:
+    """Yield an empty dict, and then the results in order; cancels the others when it is closed."""
+    try:
+        yield {}
+        while futures:
+            yield futures.popleft().result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _attach() -> None:
+    """Let Ctrl-C end the parent of this process only, and end this process with it, even if it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent: Any = parent_process()
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 @contextmanager
@@ -88,8 +136,10 @@ def _no_main_module() -> Iterator[None]:
 
 
 def _workers_for(figures: int) -> int:
-    from joblib import cpu_count  # knows the limits of containers, too
+    from joblib import cpu_count  # includes the limits of containers
 
+    if current_process().daemon:  # which must not start processes
+        return 1
     return min(int(cpu_count()), _MOST_WORKERS, figures // _EACH)
 
 
