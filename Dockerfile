@@ -1,5 +1,5 @@
 # The benchmark in an image: docker build -t cmbench .
-# Data, records and reports lie in a folder of the host, and with --user belong to who calls it:
+# Data, records and reports are in a folder of the host; with --user their owner is the caller:
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" cmbench run --datasets emoji
 # Where a message says `python -m bench`, write this command up to `cmbench`.
 FROM python:3.11-slim

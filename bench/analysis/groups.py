@@ -54,9 +54,7 @@ class RowGroup(NamedTuple):
 
     label: str  # the method's title, with variant and whatever sets the row apart from the usual
     records: list[Record]  # in the order of their digests
-    usual: (
-        bool  # whether it represents the method: with the usual settings, and the last such row that was made
-    )
+    usual: bool  # whether it represents the method: the newest row with the usual settings
     title: str  # the method's title, with its registry name where another method has the same
     key: RowKey  # what the records share
 

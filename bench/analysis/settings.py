@@ -38,9 +38,7 @@ class SettingOrigin(NamedTuple):
 class SettingsProvenance(NamedTuple):
     """All settings of a record."""
 
-    defaults: (
-        str  # where the defaults of the method's file are from as a whole; empty where it does not state that
-    )
+    defaults: str  # common source of the defaults, as the method's file states it; else empty
     settings: tuple[SettingOrigin, ...]  # in the order of the method's settings
 
 

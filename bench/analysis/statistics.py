@@ -218,8 +218,8 @@ def _variances_of_means(differences: Sequence[Array], strata: Sequence[int]) -> 
     """
     found: dict[int, tuple[float, float]] = {}
     for seeds in {len(rows) for rows in differences}:  # tables of one shape at once
-        places = [place for place, rows in enumerate(differences) if len(rows) == seeds]
-        tables = np.stack([differences[place] for place in places])
+        indices = [index for index, rows in enumerate(differences) if len(rows) == seeds]
+        tables = np.stack([differences[index] for index in indices])
         by_seed = tables.mean(axis=2)
         of_seeds = _squares(by_seed - by_seed.mean(axis=1)[:, None])
         parts = []
@@ -228,10 +228,10 @@ def _variances_of_means(differences: Sequence[Array], strata: Sequence[int]) -> 
             centred = rows.mean(axis=1) - means.mean(axis=1)[:, None]
             rest = rows - means[:, :, None] - centred[:, None]
             parts.append((_squares(centred), _squares(rest.reshape(len(rest), -1))))
-        for number, place in enumerate(places):
+        for number, index in enumerate(indices):
             squares = [(centred[number], rest[number]) for centred, rest in parts]
-            found[place] = _variance_of_mean(seeds, strata, of_seeds[number], squares)
-    return [found[place] for place in range(len(differences))]
+            found[index] = _variance_of_mean(seeds, strata, of_seeds[number], squares)
+    return [found[index] for index in range(len(differences))]
 
 
 def _squares(rows: Array) -> list[float]:

@@ -40,8 +40,10 @@ class Stacked(ArrayFile):
         self._matrices, self._lists = dict[str, tuple[int, ...]](), dict[str, _List]()
         for role, key in [*keys.roles.items()]:
             part, what, name = role
+            if what != "features" or MODALITY_OF.get(name.lower()) != "text":
+                continue
             shape = tuple(length for length in source.shape(key) if length > 1)
-            if what != "features" or len(shape) != 3 or MODALITY_OF.get(name.lower()) != "text":
+            if len(shape) != 3:
                 continue
             labels = source.shape(str(keys.of(part, "labels", name)))
             if shape[0] not in labels and shape[2] in labels:

@@ -32,7 +32,11 @@ def collect(
     command: str,
     peak_device_memory: int | None = None,
 ) -> Environment:
-    """Return the environment of a cell that has just ended in this process, with these fields."""
+    """Return the environment of a cell that has just ended in this process.
+
+    ``started`` is a `utc_now`, ``seconds`` are those of its parts, ``source`` is the digest of the method's
+    file, ``command`` makes the record again, and ``peak_device_memory`` is in bytes.
+    """
     commit, dirty = find_checkout()
     torch = _initialised_torch(device)
     gpu = {} if torch is None else {"gpu": str(torch.cuda.get_device_name(device))}

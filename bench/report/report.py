@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final, get_args
 
@@ -51,8 +51,8 @@ def write_report(
     with ExitStack() as stack:
         if "figures" in parts or "page" in parts:
             formats = markdown.FIGURE_FORMATS if "figures" in parts else ("svg",)
-            figures, drawings = _drawn(data, topics, formats)
-            stack.callback(drawings.close)
+            figures, begun = _drawn(data, topics, formats)
+            drawings = stack.enter_context(closing(begun))
         tables = {topic.name: topic.tables(data) for topic in (topics if "page" in parts else written)}
         content: Content = dict(topic_files(written, tables, data))
         files = {name: file for one in drawings for name, file in one.items()}

@@ -173,7 +173,7 @@ def adam(
     betas: tuple[float, float] = (0.5, 0.999),
     weight_decay: float = 0.0,
 ) -> torch.optim.Adam:
-    """Return Adam with the family's first moment of .5, of parameters or of groups with rates.
+    """Return Adam with the family's first moment of .5, for parameters or for groups with different rates.
 
     The fused kernel computes the same update (within rounding) in one pass over memory; on the CPU it
     takes a tenth of the time where layers are 4096 wide, and it is deterministic.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -163,6 +165,16 @@ def test_mat_files_of_version_4_are_read(tmp_path: Path, dtype: str) -> None:
     savemat(tmp_path / "x.mat", values, format="4")
     data = load_dataset(tmp_path / "x.mat", profile="paper")
     np.testing.assert_array_equal(data.test["image"].features, values["test_image"].astype("f4"))
+
+
+def test_a_damaged_variable_of_version_4_costs_no_other(tmp_path: Path) -> None:
+    savemat(tmp_path / "x.mat", {"good": np.eye(3)}, format="4")
+    with (tmp_path / "x.mat").open("ab") as file:  # a sparse matrix whose shape is no number
+        file.write(struct.pack("<5i4s3d", 2, 1, 3, 0, 4, b"bad", *[math.nan] * 3))
+    with open_arrays(tmp_path / "x.mat") as source:
+        np.testing.assert_array_equal(source.array("good"), np.eye(3))
+        with pytest.raises(DataError, match="'bad'"):
+            source.array("bad")
 
 
 def test_archives_of_other_files_are_to_be_unpacked(tmp_path: Path) -> None:

@@ -79,6 +79,47 @@ def test_fields_of_records_are_arrays_and_numbered_ones_are_columns(tmp_path: Pa
         np.testing.assert_array_equal(source.array("b"), np.stack([0 * X[:, 1], X[:, 1]], axis=1))
 
 
+def test_numbered_columns_are_a_matrix_only_if_none_has_the_number_of_another(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x_0,x_1,x1,y_1,y_2\n1,2,3,4,5\n6,7,8,9,0\n")
+    with open_arrays(tmp_path / "a.csv") as source:
+        assert source.keys() == ["x_0", "x_1", "x1", "y"]
+
+
+class Repeated:
+    """A record array of objects with one record many times."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make, kind = np.empty(1).__reduce__()[0], np.dtype([("a", "O"), ("b", "O")])
+        return make, (np.ndarray, (0,), b"b"), (1, (1000,), kind, False, [(1, 2)] * 1000)
+
+
+OVERLAPPING = {"names": ["x_0", "x_1"], "formats": ["f8", "f8"], "offsets": [0, 0], "itemsize": 8}
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(np.zeros(4, np.dtype(OVERLAPPING)), "share"), (Repeated(), "many times")]
+)
+def test_no_record_is_more_than_its_bytes(tmp_path: Path, value: Any, word: str) -> None:
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps({"X": value}))
+    with pytest.raises(DataError, match=word), open_arrays(tmp_path / "x.pkl") as source:
+        source.keys()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.zeros(1000, dtype=[*((f"x_{n}", "i1") for n in range(9)), ("x_9", "f8")]), np.zeros(30_000, "S1")],
+    ids=["fields of several types", "bytes"],
+)
+def test_arrays_that_grow_beyond_the_free_memory_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: Array
+) -> None:
+    np.save(tmp_path / "x.npy", values)
+    free = psutil.virtual_memory()._replace(available=values.nbytes + 1000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    with pytest.raises(DataError, match=r"x\.npy.*memory"):
+        read(tmp_path / "x.npy", "x")
+
+
 class Bomb:
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return exec, ("raise SystemExit(7)",)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import time
+from multiprocessing import forkserver
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import joblib
@@ -55,6 +57,7 @@ def pids(folder: Path, least: int) -> set[int]:
     """Return the processes that draw, once there are so many."""
     found: set[int] = set()
     while len(found) < least:
+        time.sleep(0.1)
         found = {int(word) for path in (folder / "drawn").iterdir() if (word := path.read_text())}
     return found
 
@@ -76,11 +79,12 @@ def test_figures_that_are_not_read_any_more_are_not_drawn(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_an_interrupt_ends_the_drawing_without_messages_of_its_processes(tmp_path: Path) -> None:
-    process = started(tmp_path, 0.1, 200, "[*saving.draw_all(pictures)]")
-    pids(tmp_path, 2)
+    process = started(tmp_path, 4, 3, "[*saving.draw_all(pictures)]")
+    while len([*(tmp_path / "drawn").iterdir()]) < 3:
+        time.sleep(0.1)
+    time.sleep(1)  # then one process draws and the other waits
     os.killpg(process.pid, signal.SIGINT)
     assert process.communicate()[1].count("Traceback") == 1
-    assert len([*(tmp_path / "drawn").iterdir()]) < 200
 
 
 @pytest.mark.slow
@@ -88,8 +92,11 @@ def test_processes_end_with_a_killed_parent(tmp_path: Path) -> None:
     process = started(tmp_path, 600, 4, "[*saving.draw_all(pictures)]")
     drawing = [psutil.Process(pid) for pid in pids(tmp_path, 2)]
     process.kill()
-    process.communicate()
-    assert psutil.wait_procs(drawing, timeout=60)[1] == []
+    process.wait()  # no read: processes that were left would keep its pipe open
+    left = psutil.wait_procs(drawing, timeout=60)[1]
+    for worker in left:
+        worker.kill()
+    assert left == []
 
 
 @pytest.mark.parametrize("missing", ["semaphores", "server", "children"])
@@ -104,10 +111,10 @@ def test_without_further_processes_figures_are_drawn_in_this_one(
     if missing == "semaphores":
         monkeypatch.setattr("multiprocessing.context.BaseContext.Lock", fail)
     elif missing == "server":
-        monkeypatch.setattr(saving.forkserver._forkserver, "ensure_running", fail)
-        monkeypatch.setattr(saving.forkserver, "ensure_running", fail)
+        for name in ("ensure_running", "connect_to_new_process"):
+            monkeypatch.setattr(forkserver, name, fail)
     else:
-        monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+        monkeypatch.setattr(saving.__name__ + ".current_process", lambda: SimpleNamespace(daemon=True))
     pictures = [picture(name="a"), picture(name="b")]
     saving.start_workers(2)
     assert [[*files] for files in saving.draw_all(pictures, ["svg"])] == [["a.svg"], ["b.svg"]]

@@ -82,6 +82,7 @@ class ArrayFile(ABC):
         with blamed(self.where(key)):
             values = self._reader(key)._read(key)
             if values.dtype.kind == "S":
+                require_memory(4 * values.nbytes, self.where(key))
                 values = np.char.decode(values, "utf-8")
             if values.dtype.kind == "U" and values.nbytes:
                 native = values.astype(values.dtype.newbyteorder("="), copy=False)

@@ -131,7 +131,8 @@ class Hdf5(ArrayFile):
                 return
             if node is not None and node.dtype.names and not _has_references(node.dtype):
                 self._check(node, self.where(key), node.dtype.itemsize)
-                listed[key] = fields_of(np.asarray(node[()]).reshape(-1), key.rpartition("/")[2])
+                records = np.asarray(node[()]).reshape(-1)
+                listed[key] = fields_of(records, key.rpartition("/")[2], self.where(key))
                 return
         yield key
         if cells and cells <= MOST_VIEWS:

@@ -9,11 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from bench.contract import DataError
-from bench.data.formats.array_file import blamed, require_distinct, texts
-from bench.data.formats.file_arrays import FileArray, Piece, Storage, contiguous
+from bench.contract import Array, DataError
+from bench.data.formats.array_file import blamed, require_distinct, sparse_matrix, texts
+from bench.data.formats.file_arrays import FileArray, Lazy, Piece, Storage, contiguous
 from bench.data.formats.nested import Nested
-from bench.data.formats.pickles import SparseParts
 
 _TYPES: Final = ("f8", "f4", "i4", "i2", "u2", "u1")
 _LONGEST_NAME: Final = 256
@@ -43,7 +42,7 @@ class Mat4(Nested):
     """A file in the MAT v4 format."""
 
     def __init__(self, path: Path) -> None:
-        """Read the headers of all variables, and texts and sparse matrices."""
+        """Read the headers of all variables."""
         with blamed(str(path)):
             found = [*_variables(path)]
             require_distinct([name for name, _ in found], path)
@@ -70,18 +69,22 @@ def _variables(path: Path) -> Iterator[tuple[str, Any]]:
             if start + stored > size:
                 raise ValueError(f"{name[:40]!r} needs more bytes than there are")
             storage = Storage(dtype, rows * columns, Piece(lambda: path.open("rb"), start, stored, stored))
-            yield name, _value(contiguous(storage, (rows, columns), True), mopt % 10, str(path))
+            numbers = contiguous(storage, (rows, columns), True)
+            yield name, _Encoded(numbers, mopt % 10) if mopt % 10 else numbers
             stream.seek(start + stored)
 
 
-def _value(numbers: FileArray, kind: int, where: str) -> Any:
-    """Return a variable: 0 is a matrix, 1 rows of letters, 2 rows, columns and values of a sparse matrix."""
-    if kind == 0:
-        return numbers
-    values = numbers.matrix(where)
-    if kind == 1:
-        codes = np.nan_to_num(values).astype("u1")
-        return texts(bytes(row).decode("latin-1").rstrip() for row in codes)
-    row, column, data = values.T[:3].astype("f8")  # the last entries are the shape
-    parts = {"data": data[:-1], "row": row[:-1].astype(int) - 1, "col": column[:-1].astype(int) - 1}
-    return SparseParts("coo", {**parts, "shape": (int(row[-1]), int(column[-1]))})
+class _Encoded(Lazy):
+    """A matrix of letters (1), or of rows, columns and values of a sparse matrix (2)."""
+
+    def __init__(self, numbers: FileArray, kind: int) -> None:
+        self._numbers, self._kind = numbers, kind
+
+    def matrix(self, where: str) -> Array:
+        values = self._numbers.matrix(where)
+        if self._kind == 1:
+            codes = np.nan_to_num(values).astype("u1")
+            return texts(bytes(row).decode("latin-1").rstrip() for row in codes)
+        row, column, data = values.T[:3].astype("f8")  # the last entries are the shape
+        parts = {"data": data[:-1], "row": row[:-1].astype(int) - 1, "col": column[:-1].astype(int) - 1}
+        return sparse_matrix(parts, "coo", (int(row[-1]), int(column[-1])), where)

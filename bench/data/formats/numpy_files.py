@@ -53,7 +53,7 @@ class _Member:
     def content(self, stem: str) -> Any:
         """Return the fields of records by name, or what Python objects are if these are plain containers."""
         if not self.dtype.hasobject:
-            return fields_of(self.array().reshape(-1), stem)
+            return fields_of(self.array().reshape(-1), stem, self._where)
         require_memory(*self._sizes)
         try:
             with self._opener() as stream:

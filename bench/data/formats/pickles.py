@@ -56,6 +56,8 @@ class _Type:
         elif names is not None:
             kinds, starts = zip(*(fields[name] for name in names), strict=True)
             formats = [kind.dtype for kind in kinds]
+            if sum(kind.itemsize for kind in formats) > more[0]:
+                raise DataError("a pickled array of records whose fields share bytes; store plain arrays")
             described: Any = {"names": names, "formats": formats, "offsets": starts, "itemsize": more[0]}
             self.dtype = np.dtype(described)
         elif order in ("<", ">") and self.dtype.kind != "O":
@@ -134,10 +136,13 @@ def _records(raw: Any, dtype: np.dtype[Any], count: int) -> dict[str, Any]:
     if not dtype.hasobject:
         raw = raw.content() if isinstance(raw, Piece) else raw
         raw = raw.encode("latin-1") if isinstance(raw, str) else raw
-        return fields_of(np.frombuffer(raw, dtype, count), "records")
-    if not isinstance(raw, list) or len(raw) != count:
+        return fields_of(np.frombuffer(raw, dtype, count), "records", "its records")
+    names, rows = dtype.names or (), raw if isinstance(raw, list) else []
+    if len(rows) != count or not all(isinstance(row, tuple) and len(row) == len(names) for row in rows):
         raise DataError("a pickled array of records that is no list of them")
-    columns: dict[str, Any] = dict(zip(dtype.names or (), map(list, zip(*raw, strict=True)), strict=True))
+    if len({*map(id, rows)}) < count:
+        raise DataError("a pickled array of records that holds a record many times over")
+    columns: dict[str, Any] = {name: [row[index] for row in rows] for index, name in enumerate(names)}
     numeric = {name: dtype[name].kind in "biuf" for name in columns}
     return {
         name: columns[name] if listed == [name] else [*zip(*(columns[one] for one in listed), strict=True)]
