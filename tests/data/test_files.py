@@ -17,6 +17,8 @@ from scipy.io import savemat
 from bench.contract import DataError
 from bench.data import Choices, diagnose, fingerprint_of, load_dataset, open_arrays
 from bench.data.bundle import import_files
+from bench.data.formats.array_file import MOST_VIEWS
+from bench.data.formats.matlab import Mat5
 from tests.data.layouts import (
     FILES,
     TEST,
@@ -175,6 +177,24 @@ def test_a_damaged_variable_of_version_4_costs_no_other(tmp_path: Path) -> None:
         np.testing.assert_array_equal(source.array("good"), np.eye(3))
         with pytest.raises(DataError, match="'bad'"):
             source.array("bad")
+
+
+def test_a_variable_is_not_walked_through_for_each_of_many_cell_arrays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walked, walks = Mat5._walked, list[Any]()
+
+    def counted(source: Mat5, part: tuple[int, int, bool]) -> Any:
+        walks.append(part)
+        return walked(source, part)
+
+    monkeypatch.setattr(Mat5, "_walked", counted)
+    rows = np.array([{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 4.0}], dtype=object)
+    savemat(tmp_path / "x.mat", {"x": {f"f{number}": rows for number in range(2 * MOST_VIEWS)}})
+    with open_arrays(tmp_path / "x.mat") as source:
+        assert len(walks) <= MOST_VIEWS + 1
+        assert source.array("x/f0/b").tolist() == [2.0, 4.0]
+        assert source.array(f"x/f{MOST_VIEWS}/2/b").tolist() == [[4.0]]
 
 
 def test_archives_of_other_files_are_to_be_unpacked(tmp_path: Path) -> None:

@@ -80,14 +80,21 @@ class Mat5(ArrayFile):
             ]
             require_distinct([key for key, _ in found], path)
             self._found = dict(found)
+            several = [
+                key
+                for key, (_, item) in found
+                if item.family == _CELL or (item.family == _STRUCT and item.count > 1)
+            ]
+            # an inner one takes a walk through its variable
+            rest = {*[key for key in several if "/" in key][MOST_VIEWS:]}
             samples: dict[str, list[dict[str, Any]]] = {}
-            for key, (_, item) in found:
-                if item.family == _CELL or (item.family == _STRUCT and item.count > 1):
-                    with suppress(ValueError, DataError):  # reported when it is read
-                        samples[key] = [*self._samples(*self._positioned(key), key)]
+            for key in (key for key in several if key not in rest):
+                with suppress(ValueError, DataError):  # reported when it is read
+                    samples[key] = [*self._samples(*self._positioned(key), key)]
             self._nested = Nested(path, samples)
             for key in [*self._found]:
-                if any(key == name or key.startswith(f"{name}/") for name in samples):
+                parts = key.split("/")
+                if any("/".join(parts[:end]) in samples for end in range(1, len(parts) + 1)):
                     del self._found[key]
 
     def keys(self) -> list[str]:
