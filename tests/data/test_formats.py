@@ -93,7 +93,7 @@ class Repeated:
         return make, (np.ndarray, (0,), b"b"), (1, (1000,), kind, False, [(1, 2)] * 1000)
 
 
-OVERLAPPING = {"names": ["x_0", "x_1"], "formats": ["f8", "f8"], "offsets": [0, 0], "itemsize": 8}
+OVERLAPPING: Any = {"names": ["x_0", "x_1"], "formats": ["f8", "f8"], "offsets": [0, 0], "itemsize": 8}
 
 
 @pytest.mark.parametrize(
