@@ -76,7 +76,7 @@ class DeviceSide:
         for part in _parts(rows):
             wide = rows[part].to(torch.float64, copy=True)
             largest = wide.abs().amax(dim=1)
-            scaled[part] = _scaled(wide, largest, scale)
+            scaled[part] = _scaled(wide, largest, scale).float().add_(0.0)  # see `embedded_side`
             if scale.similarity in ("dot", "hamming"):
                 squares[part] = 0
             else:
@@ -171,7 +171,7 @@ def _scaled(rows: Tensor, largest: Tensor, scale: Scale) -> Tensor:
     else:
         exponent = torch.full((1, 1), scale.exponent, dtype=torch.int32, device=rows.device)
     half = (-exponent).div(2, rounding_mode="floor")
-    return rows.mul_(_power_of_two(half)).mul_(_power_of_two(-exponent - half)).add_(0.0)
+    return rows.mul_(_power_of_two(half)).mul_(_power_of_two(-exponent - half))
 
 
 def _power_of_two(exponent: Tensor) -> Tensor:

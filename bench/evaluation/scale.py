@@ -16,7 +16,7 @@ from typing import get_args
 import numpy as np
 
 from bench.contract import Array, RefusedEmbeddings, Similarity, UsageError
-from bench.evaluation.inputs import Matrix, Vector
+from bench.evaluation.inputs import Vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +67,11 @@ class Scale:
             largest = max(float(np.abs(low - moved).max()), float(np.abs(high - moved).max()))
         return cls(similarity, int(np.frexp(largest)[1]), centre)
 
-    def scaled(self, rows: Matrix, largest: Vector) -> Matrix:
-        """Return float64 rows in the form in which they are compared, in place.
+    def scaled(self, rows: Array, largest: Vector) -> Array:
+        """Return rows in the form in which they are compared; may overwrite them.
 
         Args:
-            rows: ``(n, d)``.
+            rows: ``(n, d)`` in float64, or for the cosine in float32.
             largest: ``(n,)`` magnitude of each row's largest entry.
         """
         if self.binary:
@@ -80,10 +80,13 @@ class Scale:
         if self.centre is not None:
             rows -= self.centre
         exponent = np.frexp(largest[:, None])[1] if self.similarity == "cosine" else self.exponent
-        half = -exponent // 2  # in two steps, since a power of two can overflow where the product does not
-        rows *= np.ldexp(1.0, half)
-        rows *= np.ldexp(1.0, -exponent - half)
-        rows += 0.0  # turns -0.0 into 0.0: they are equal, but not bit by bit
+        if rows.dtype == np.float32 and int(np.min(exponent)) >= -127:  # 2**127 is the largest power
+            rows *= np.ldexp(np.float32(1.0), -exponent)
+        else:
+            rows = rows.astype(np.float64, copy=False)
+            half = -exponent // 2  # two steps: a power of two can overflow where the product does not
+            rows *= np.ldexp(1.0, half)
+            rows *= np.ldexp(1.0, -exponent - half)
         return rows
 
     def squares(self, rows: Array, largest: Vector) -> Vector:

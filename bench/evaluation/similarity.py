@@ -69,18 +69,22 @@ def embedded_side(
     if embeddings.dtype.itemsize > 8:  # extended precision: what exceeds float64 must be seen as infinite
         with np.errstate(over="ignore"):
             embeddings = embeddings.astype(np.float64)
+    # Powers of two are exact in float32, too; sums with a centre are not.
+    working = precision if scale.similarity == "cosine" and embeddings.dtype == precision else np.float64
     scaled = np.empty(embeddings.shape, dtype=precision)
     squares = np.empty(len(scaled), dtype=precision)
 
     def put(part: slice) -> None:
-        wide = embeddings[part].astype(np.float64)
-        largest = np.abs(wide).max(axis=1)
+        rows = embeddings[part].astype(working)
+        largest = np.maximum(rows.max(axis=1), -rows.min(axis=1))
         if not bool(np.isfinite(largest).all()):
             raise RefusedEmbeddings(
                 f"{what} {not_finite(embeddings)}; {scale.similarity} similarity is not defined for them"
             )
-        scaled[part] = scale.scaled(wide, largest)
-        squares[part] = scale.squares(scaled[part], largest)
+        final = scaled[part]
+        # -0.0, which small negative numbers may have become, is equal to 0.0, but not bit by bit.
+        np.add(scale.scaled(rows, largest), 0.0, out=final, dtype=final.dtype, casting="same_kind")
+        squares[part] = scale.squares(final, largest)
 
     step = max(1, _STEP_ITEMS // embeddings.shape[1])
     parts = [slice(start, start + step) for start in range(0, len(scaled), step)]

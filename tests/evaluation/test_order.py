@@ -75,9 +75,19 @@ def test_number_of_threads_changes_no_bit() -> None:
 
 
 def test_rows_of_one_direction_take_part_once() -> None:
-    rows = np.array([[0.0, 3.0, 1.0], [-0.0, 3.0, 1.0], [0.0, 12.0, 4.0], [0.0, 3.0, 1.5]])
-    for labels in ([0, 0, 0, 0], [1, 0, 2, 0]):
+    first = [0.0, -0.0, 0.0, -1e-60, 0.0]
+    rows = np.column_stack([first, [3.0, 3.0, 12.0, 3.0, 3.0], [1.0, 1.0, 4.0, 1.0, 1.5]])
+    for labels in ([0, 0, 0, 0, 0], [1, 0, 2, 0, 0]):
         assert len(side(rows, np.array(labels)).rows) == 2
+
+
+def test_rows_in_float32_are_scaled_as_in_float64() -> None:
+    rng = np.random.default_rng(0)
+    for smallest in (-149, -120, 0):  # exponents of 2; float32 ends at -149 and 128
+        powers = 2.0 ** rng.integers(smallest, 127, (40, 9))
+        rows = (rng.uniform(-1, 1, (40, 9)) * powers).astype(np.float32)
+        scaled = (side(rows.astype(dtype), np.zeros(40, dtype=int)).rows for dtype in ("float32", "float64"))
+        assert len({one.tobytes() for one in scaled}) == 1
 
 
 def test_equal_rows_are_tied_in_any_order() -> None:
