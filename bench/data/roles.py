@@ -16,6 +16,7 @@ from typing import Final
 from bench.contract import DataError
 from bench.data.formats.array_file import ArrayFile
 from bench.data.keys import Ambiguous, Choices, Keys, Role
+from bench.data.proposals import recipe_of, unnamed
 from bench.data.words import (
     GENERIC,
     KNOWN,
@@ -62,33 +63,11 @@ def roles_of(source: ArrayFile, choices: Choices | None = None) -> Keys:
     except DataError as error:
         named = any(says_something(key) or not key.rpartition("/")[2].isdigit() for key in keys)
         if not named and len(keys) > 1:
-            raise _unnamed(source, keys) from None
+            raise unnamed(source, keys) from None
         try:
             return _Roles(source.path, keys, choices, set()).found()  # a list is where features are expected
         except DataError:
             raise error from None
-
-
-def _unnamed(source: ArrayFile, keys: Sequence[str]) -> DataError:
-    """Return the refusal of arrays without names: their shapes, and a recipe that may be the right one."""
-    shapes = {key: source.shape(key) for key in keys}
-    parts: dict[int, dict[str, str]] = {}
-    for key, shape in shapes.items():
-        here = parts.setdefault(shape[0] if shape else 0, {})
-        view = ("image", "text")[len(here)] if len(here) < 2 else f"view{len(here) + 1}"
-        here[view if len(shape) == 2 and min(shape) > 1 else "labels"] = key
-    counts, example = sorted(parts, reverse=True), "image: KEY, text: KEY, labels: KEY"
-    recipe = f"train: {{{example}}}, test: {{{example}}}"
-    if len(counts) == 1 or (len(counts) == 2 and [*parts[counts[0]]] == [*parts[counts[1]]]):
-        recipe = ", ".join(
-            f"{part}: {{{', '.join(f'{name}: {key}' for name, key in parts[count].items())}}}"
-            for part, count in zip(("all",) if len(counts) == 1 else ("train", "test"), counts, strict=True)
-        )
-    listed = ", ".join(f"{key} {shape}" for key, shape in [*shapes.items()][:12])
-    return DataError(
-        f"{source.path}: arrays without names: {listed}. Say what each is in a recipe, a file mine.yaml with "
-        f"lines such as: {{files: {source.path.name}, {recipe}}}"
-    )
 
 
 class _Roles:
@@ -308,13 +287,10 @@ class _Roles:
         first, *others = [*numbered.values()] or [{}]
         if len(others) != 1 or first.keys() != others[0].keys() or len(first) < 3:
             return
-        parts = ", ".join(
-            f"{part}: {{{', '.join(f'{name}: {key}' for name, key in keys.items())}}}"
-            for part, keys in (("train", first), ("test", others[0]))
-        )
+        recipe = recipe_of({"train": first, "test": others[0]})
         raise DataError(
             f"{self.path}: two structures hold the same arrays; name each in a recipe, a file mine.yaml with "
-            f"lines such as: {{files: {self.path.name}, {parts}}}"
+            f"lines such as: {{files: {self.path.name}, {recipe}}}"
         )
 
     def _require_train(self, found: Keys, words: Mapping[str, Sequence[str]]) -> None:

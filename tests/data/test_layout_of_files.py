@@ -38,6 +38,7 @@ from tests.data.layouts import (
     views,
     without,
 )
+from tests.data.released import write_mat73
 
 
 def test_a_gallery_is_a_split_with_a_limit_and_a_part_of_the_fingerprint(tmp_path: Path) -> None:
@@ -176,6 +177,25 @@ def test_two_structures_of_an_array_are_parts_by_the_recipe_that_the_refusal_nam
         load_dataset(tmp_path / "x.mat")
     (tmp_path / "mine.yaml").write_text(str(refused.value).partition("such as: ")[2])
     require(load_dataset(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize("name", ["x.mat", "x73.mat", "x.pkl"])
+def test_a_sample_may_have_a_matrix_of_captions(tmp_path: Path, name: str) -> None:
+    keys, parts = ("image", "text", "label"), dict[str, Any]()
+    for part, count in PARTS.items():
+        image, text, labels = (shared()[f"{part}_{key}"] for key in ("image", "text", "labels"))
+        captions = np.stack([text, text + 1, text + 2], axis=1)
+        rows = [(image[row], captions[row], str(labels[row])) for row in range(count)]
+        parts[part] = np.array(rows, dtype=[(key, object) for key in keys])
+    if name == "x.pkl":
+        samples_of = {part: [dict(zip(keys, row, strict=True)) for row in parts[part]] for part in PARTS}
+        dump(tmp_path / name, samples_of)
+    else:
+        (savemat if name == "x.mat" else write_mat73)(tmp_path / name, parts)
+    test = load_dataset(tmp_path / name, profile="paper").test
+    np.testing.assert_array_equal(test["image"].features, shared()["test_image"])
+    for caption in range(3):
+        np.testing.assert_array_equal(test["text"].features[caption::3], shared()["test_text"] + caption)
 
 
 @pytest.mark.parametrize("form", ["{}_ids", "split/{}"])

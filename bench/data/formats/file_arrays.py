@@ -1,4 +1,4 @@
-"""Arrays that stay in their file until they are read: those of pickles and PyTorch files."""
+"""Parts of files, and arrays that stay in them until they are read: those of pickles and PyTorch files."""
 
 from __future__ import annotations
 
@@ -77,6 +77,47 @@ class Piece(NamedTuple):
         if len(content) != self.size:
             raise ValueError(f"{self.size - len(content)} bytes are missing")
         return content
+
+
+class Bounded:
+    """A stream over a part of a file that reads no more than there is, whatever the requested size."""
+
+    def __init__(self, opener: Callable[[], IO[bytes]], start: int, size: int) -> None:
+        """Open the file, of which the part begins at ``start`` and has so many bytes."""
+        self._opener, self._stream, self._left = opener, opener(), size
+        self._stream.seek(start)
+        self.embedded = size
+        """Bytes of embedded files that may yet be read: each once."""
+
+    def read(self, count: int) -> bytes:
+        """Return so many bytes, or those that are left."""
+        return self._taken(self._stream.read(min(count, self._left)))
+
+    def readline(self) -> bytes:
+        """Return a line, or what is left."""
+        return self._taken(self._stream.readline(self._left))
+
+    def _taken(self, content: bytes) -> bytes:
+        self._left -= len(content)
+        return content
+
+    def piece(self, stored: int, letters: bool) -> Piece:
+        """Pass over so many bytes and return where they are; see `Piece`."""
+        if stored > self._left:
+            raise ValueError(f"{stored - self._left} bytes are missing")
+        start, size, left = self._stream.tell(), stored, stored
+        if letters:
+            decode, size = codecs.getincrementaldecoder("utf-8")().decode, 0
+            while block := self.read(min(BLOCK, left)):
+                left, size = left - len(block), size + len(decode(block))
+        else:
+            self._stream.seek(stored, 1)
+            self._left -= stored
+        return Piece(self._opener, start, stored, size, letters)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
 
 
 @dataclass

@@ -28,7 +28,7 @@ from bench.data.formats.array_file import (
 )
 from bench.data.formats.nested import Nested
 from bench.data.formats.records import fields_of
-from bench.data.formats.samples import single
+from bench.data.formats.samples import FEWEST, single
 from bench.data.formats.stored import BLOCK, Stored
 
 _FILTERS: Final = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
@@ -68,21 +68,26 @@ class Hdf5(ArrayFile):
             names = [] if isinstance(cell, h5py.Dataset) else [*cell]
             if not names or not all(isinstance(cell.get(n, getlink=True), h5py.HardLink) for n in names):
                 raise ValueError("no structure")
-            yield {name: single(self._value(cell[name], self.where(key))) for name in names}
+            matrix = node.size >= FEWEST
+            yield {name: single(self._value(cell[name], self.where(key)), matrix=matrix) for name in names}
 
-    def _array_of_structures(self, node: Any, key: str) -> dict[str, list[Any]]:
-        """Return the fields of an array of structures, a sample each: MATLAB stores a cell array of each."""
+    def _array_of_structures(self, node: Any, key: str) -> list[dict[str, Any]]:
+        """Return an array of structures, a sample each; MATLAB stores a cell array of each field."""
         fields = [node[name] for name in node if isinstance(node.get(name, getlink=True), h5py.HardLink)]
         cells = [isinstance(one, h5py.Dataset) and h5py.check_ref_dtype(one.dtype) for one in fields]
         shapes = {one.shape for one, kind in zip(fields, cells, strict=True) if kind is h5py.Reference}
         if len(fields) < max(2, len(node)) or {*cells} != {h5py.Reference} or len(shapes) > 1:
-            return {}
+            return []
         where = self.where(key)
         found = {
-            name: [single(self._value(cell, where)) for cell in self._referenced(one, where)]
+            name: [
+                single(self._value(cell, where), matrix=one.size >= FEWEST)
+                for cell in self._referenced(one, where)
+            ]
             for name, one in zip(node, fields, strict=True)
         }
-        return found if len(next(iter(found.values()))) > 1 else {}
+        rows = [dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)]
+        return rows if len(rows) > 1 else []
 
     def close(self) -> None:
         """Close the file."""
@@ -116,8 +121,8 @@ class Hdf5(ArrayFile):
             raise DataError(f"{self.path}: the group {key!r} contains itself")
         self._seen.add((about.fileno, about.addr))
         with suppress(ValueError, DataError):  # reported when it is read
-            if columns := self._array_of_structures(node, key):
-                listed[key] = columns
+            if rows := self._array_of_structures(node, key):
+                listed[key] = rows
                 return
         before = len(self._seen)
         inner = list(self._walk(node, f"{key}/", depth + 1, listed))

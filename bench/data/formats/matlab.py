@@ -27,7 +27,7 @@ from bench.data.formats.array_file import (
     texts,
 )
 from bench.data.formats.nested import Nested
-from bench.data.formats.samples import single
+from bench.data.formats.samples import FEWEST, single
 from bench.data.formats.stored import Stored, blocks_of
 from bench.data.formats.streams import Stream
 
@@ -178,11 +178,17 @@ class Mat5(ArrayFile):
                 raise ValueError("a structure of a wrong length")
             yield names[index % len(names)].split(b"\0")[0].decode("latin-1"), size
 
-    def _samples(self, stream: Stream, item: _Variable, key: str) -> Iterator[dict[str, Any]]:
-        """Yield the structures in a cell array or an array of them: a sample each, with texts and vectors."""
+    def _samples(
+        self, stream: Stream, item: _Variable, key: str, matrix: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the structures in a cell array or an array of them: a sample each, with texts and vectors.
+
+        Many may have matrices, too; few are parts rather than samples.
+        """
+        matrix |= item.count >= FEWEST
         if item.family == _CELL:
             for cell in self._cells(stream, item):
-                yield from self._samples(stream, cell, key)
+                yield from self._samples(stream, cell, key, matrix)
             return
         if item.family != _STRUCT:
             raise ValueError("no structure")
@@ -191,7 +197,9 @@ class Mat5(ArrayFile):
             if field in row:  # the first field of the next one
                 yield row
                 row = {}
-            row[field] = single(self._value(stream, self._header(stream, size), self.where(key)))
+            row[field] = single(
+                self._value(stream, self._header(stream, size), self.where(key)), matrix=matrix
+            )
         yield row
 
     def _header(self, stream: Stream, size: int) -> _Variable:

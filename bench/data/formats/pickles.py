@@ -11,7 +11,6 @@ the file.
 
 from __future__ import annotations
 
-import codecs
 import io
 import math
 import pickle
@@ -25,9 +24,8 @@ import numpy as np
 
 from bench.contract import Array, DataError
 from bench.data.formats.array_file import sparse_matrix
-from bench.data.formats.file_arrays import FileArray, Lazy, Piece, Storage, contiguous
+from bench.data.formats.file_arrays import Bounded, FileArray, Lazy, Piece, Storage, contiguous
 from bench.data.formats.records import fields_of, grouped
-from bench.data.formats.stored import BLOCK
 
 _PLAIN_TYPE: Final = re.compile(r"[<>|=]?([biufSUV]\d{1,9}|\?|O8?|[bhilqBHILQefd])")
 _SPARSE: Final = re.compile(r"scipy\.sparse\.(?:_?(csr|csc|coo)\.(?:csr|csc|coo)_(?:matrix|array))")
@@ -229,47 +227,6 @@ _HINTS: Final[Mapping[str, str]] = {
     "torch": "; save tensors, or a dict of them, with torch.save",
 }
 """What to do about a pickle that needs one of these libraries."""
-
-
-class Bounded:
-    """A stream over a part of a file that reads no more than there is, whatever the requested size."""
-
-    def __init__(self, opener: Callable[[], IO[bytes]], start: int, size: int) -> None:
-        """Open the file, of which the part begins at ``start`` and has so many bytes."""
-        self._opener, self._stream, self._left = opener, opener(), size
-        self._stream.seek(start)
-        self.embedded = size
-        """Bytes of embedded files that may yet be read: each once."""
-
-    def read(self, count: int) -> bytes:
-        """Return so many bytes, or those that are left."""
-        return self._taken(self._stream.read(min(count, self._left)))
-
-    def readline(self) -> bytes:
-        """Return a line, or what is left."""
-        return self._taken(self._stream.readline(self._left))
-
-    def _taken(self, content: bytes) -> bytes:
-        self._left -= len(content)
-        return content
-
-    def piece(self, stored: int, letters: bool) -> Piece:
-        """Pass over so many bytes and return where they are; see `Piece`."""
-        if stored > self._left:
-            raise ValueError(f"{stored - self._left} bytes are missing")
-        start, size, left = self._stream.tell(), stored, stored
-        if letters:
-            decode, size = codecs.getincrementaldecoder("utf-8")().decode, 0
-            while block := self.read(min(BLOCK, left)):
-                left, size = left - len(block), size + len(decode(block))
-        else:
-            self._stream.seek(stored, 1)
-            self._left -= stored
-        return Piece(self._opener, start, stored, size, letters)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
 
 
 def _loader(form: str, encoding: str) -> Callable[[Any], None]:

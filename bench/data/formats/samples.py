@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from bench.contract import Array, DataError
+from bench.data.formats.array_file import require_memory
 from bench.data.formats.file_arrays import Lazy
 from bench.data.formats.pickles import opened
 from bench.data.words import WHAT_OF, words_of
 
-_FEWEST: Final = 8
+FEWEST: Final = 8
 """Entries that a dict of samples has at least; one of arrays has fewer, or matrices."""
 _LABELS: Final = ("label", "labels", "category", "categories", "class")
 
 
-def columns_of(value: Any) -> dict[str, list[Any]] | None:
+def columns_of(value: Any) -> dict[str, Any] | None:
     """Return the columns of a list of dicts of single values, or of a dict of such dicts, which has ids.
 
-    None where an entry has no value; None in all if it is no table.
+    Beside numbers or texts, a column of samples may also hold a matrix in each, such as five captions. None
+    where an entry has no value; None in all if it is no table.
     """
-    keyed = isinstance(value, dict) and len(value) >= _FEWEST
+    keyed = isinstance(value, dict) and len(value) >= FEWEST
     entries = [*value.values()] if keyed else value if isinstance(value, list | tuple) else []
     rows = [opened(one) for one in entries]
     if not rows or not all(
         isinstance(row, dict) and all(isinstance(key, str) for key in row) for row in rows
     ):
         return None
-    if any(_is_table(cell) for row in rows for cell in row.values()):
-        return None
     found = {key: [row.get(key) for row in rows] for key in dict.fromkeys(key for row in rows for key in row)}
-    return {"ids": _ids([*value]), **found} if keyed else found
+    tables = [key for key, column in found.items() if any(map(_is_table, column))]
+    if tables and not _hold_matrices(found, tables):
+        return None
+    stacked = {key: _stacked(found[key], key) for key in tables}
+    return {"ids": _ids([*value]), **found, **stacked} if keyed else {**found, **stacked}
 
 
 def aligned(value: Mapping[Any, Any]) -> Mapping[Any, Any]:
@@ -42,7 +47,7 @@ def aligned(value: Mapping[Any, Any]) -> Mapping[Any, Any]:
     is alone and called labels.
     """
     entries = {key: opened(one) for key, one in value.items()}
-    dicts = {key: one for key, one in entries.items() if isinstance(one, dict) and len(one) >= _FEWEST}
+    dicts = {key: one for key, one in entries.items() if isinstance(one, dict) and len(one) >= FEWEST}
     single = {key: one for key, one in dicts.items() if not any(map(_is_table, one.values()))}
     vectors = {key: one for key, one in single.items() if _are_vectors([*one.values()])}
     lone = [key for key in single if len(entries) == 1 and "labels" in map(WHAT_OF.get, words_of(str(key)))]
@@ -87,11 +92,13 @@ def of_sentences(root: Any) -> dict[str, Any] | None:
     return found | {key: [image.get(key) for image in images] for key in _LABELS if key in images[0]}
 
 
-def single(values: Array) -> Any:
-    """Return the number, vector or text that MATLAB stores as a matrix; None if it is empty."""
+def single(values: Array, *, matrix: bool = False) -> Any:
+    """Return the number, vector, text or, if allowed, matrix of a sample in MATLAB; None if it is empty."""
     if values.dtype == object:
         return "".join(values.tolist())
     if values.size > max(values.shape, default=1):
+        if matrix and values.ndim == 2:
+            return values
         raise ValueError("a matrix where one value is expected")
     return values.reshape(-1) if values.size > 1 else values.item() if values.size else None
 
@@ -114,6 +121,22 @@ def _are_vectors(cells: Sequence[Any]) -> bool:
         return False
     lists = [cell for cell in cells if isinstance(cell, list | tuple)]
     return all(isinstance(one, int | float | np.generic) for cell in lists for one in cell)
+
+
+def _hold_matrices(columns: Mapping[str, Sequence[Any]], chosen: Sequence[str]) -> bool:
+    """Return whether columns of samples hold matrices of one shape; some other column holds single values."""
+    shapes = {key: {shape_of(cell) for cell in column} for key, column in columns.items()}
+    return (
+        len(columns[chosen[0]]) >= FEWEST
+        and all(len(shapes[key]) == 1 and len(*shapes[key]) == 2 for key in chosen)
+        and any(shapes[key] == {()} for key in columns if key not in chosen)
+    )
+
+
+def _stacked(cells: Sequence[Any], key: str) -> Array:
+    entries = [opened(cell) for cell in cells]
+    require_memory(8 * len(entries) * math.prod(shape_of(entries[0])), key)
+    return np.stack([one.matrix(key) if isinstance(one, Lazy) else one for one in entries])
 
 
 def _is_table(cell: Any) -> bool:

@@ -10,9 +10,9 @@ from typing import Any
 
 from bench.contract import DataError
 from bench.data.formats.array_file import blamed
-from bench.data.formats.file_arrays import Piece
+from bench.data.formats.file_arrays import Bounded, Piece
 from bench.data.formats.nested import Nested
-from bench.data.formats.pickles import Bounded, Unpickler, older_torch
+from bench.data.formats.pickles import Unpickler, older_torch
 
 
 class Torch(Nested):
