@@ -107,7 +107,7 @@ SIZES: dict[str, tuple[int, Mapping[str, int], float]] = {
 def test_arrays_of_all_rows_are_cut_while_they_are_read(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("stored", "file_arrays", "pickles", "nested", "json_files"):
+    for module in ("stored", "file_arrays", "nested", "json_files"):
         monkeypatch.setattr(f"bench.data.formats.{module}.BLOCK", 1 << 16)
     monkeypatch.setattr("bench.data.bundle.BLOCK", 1 << 16)
     monkeypatch.setattr("bench.data.formats.tables.BLOCK", 1 << 17)
