@@ -29,7 +29,11 @@ class PascalSentence(DatasetLoader):
         files=(
             FileCard(
                 name="pascal.mat",
-                origin="the public repository of FUME (CVPR 2025)",
+                origin="the public repository of FUME (CVPR 2025), https://github.com/siyuancncd/FUME",
+                urls=(
+                    "https://raw.githubusercontent.com/siyuancncd/FUME/HEAD/2025-CVPR-FUME/datasets/"
+                    "pascal.mat",
+                ),
                 git_blob="8f9af701b34277a353a8be6fbdcd4a667f73fa7c",
             ),
         ),

@@ -61,8 +61,9 @@ class XMedia(DatasetLoader):
         files=(
             FileCard(
                 name="XMediaFeatures.mat",
-                origin="PKU's XMedia page, http://www.icst.pku.edu.cn/mipl/XMedia/, or xmedia.zip of the "
-                "Hugging Face dataset xinxin713/hashing-benchmark-datasets",
+                origin="PKU's XMedia page, http://www.icst.pku.edu.cn/mipl/XMedia/, the public repository of "
+                "RSHNL, https://github.com/perquisite/RSHNL, or xmedia.zip of the Hugging Face dataset "
+                "xinxin713/hashing-benchmark-datasets",
                 git_blob="5f9a2f26b29da4a82274a8a842968c03e4a66f58",
                 urls=(
                     "https://raw.githubusercontent.com/perquisite/RSHNL/HEAD/datasets/XMediaFeatures.mat",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.contract import DatasetCard, FileCard
+from bench.contract import DatasetCard
 
 from .xmedia import XMedia
 
@@ -20,14 +20,7 @@ class XMediaTestLast(XMedia):
         n_classes=XMedia.card.n_classes,
         licence=XMedia.card.licence,
         source=XMedia.card.source,
-        files=(
-            FileCard(
-                name="XMediaFeatures.mat",
-                origin="the public repository of RSHNL, or as for xmedia",
-                git_blob="5f9a2f26b29da4a82274a8a842968c03e4a66f58",
-                urls=("https://raw.githubusercontent.com/perquisite/RSHNL/HEAD/datasets/XMediaFeatures.mat",),
-            ),
-        ),
+        files=XMedia.card.files,
         paired=XMedia.card.paired,
         citation=XMedia.card.citation,
         split="test-last",

@@ -132,7 +132,7 @@ class FileCard:
         sha256: checksum in hexadecimal; None where not known.
         size: in bytes; None where not known.
         git_blob: git's object name of the file, if its publisher states it.
-        member: path inside the downloaded archive, where the address gives a zip file.
+        member: path inside the archive at those addresses that end in ``.zip``.
         aliases: other names under which the same file is published.
     """
 

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from bench.contract import DataError, DatasetCard, FileCard
 from bench.data.fingerprint import mismatch
@@ -128,12 +129,14 @@ def _fetch_file(
 
 def _fetch_from(url: str, file: FileCard, target: Path, patience: Patience, progress: OnBytes | None) -> None:
     part = _Part(target.with_name(target.name + ".part"), url)
-    _download(part, file.size if file.member is None else None, patience, progress)
+    # The same file may be published in an archive at one address and by itself at another.
+    member = file.member if urlsplit(url).path.lower().endswith(".zip") else None
+    _download(part, file.size if member is None else None, patience, progress)
     unpacked = target.with_name(target.name + ".unpacked")
-    ready = part.path if file.member is None else unpacked
+    ready = part.path if member is None else unpacked
     try:
-        if file.member is not None:
-            _unpack(part.path, file.member, file.size, unpacked)
+        if member is not None:
+            _unpack(part.path, member, file.size, unpacked)
         problem = mismatch(file, ready)
         if problem is not None:
             raise Refused(f"what came is not the published file: {problem}")

@@ -46,6 +46,7 @@ MEMBER = {"member": "wiki.dat"}
 
 
 def card(*urls: str, name: str = "wiki.dat", **known: Any) -> DatasetCard:
+    urls = tuple(f"{url}.zip" for url in urls) if "member" in known else urls
     file = FileCard(name, "the authors' page", urls, **known)
     return DatasetCard("wikipedia", "Wikipedia", (), Fact(10, "confirmed"), "none", "none", files=(file,))
 
@@ -200,6 +201,17 @@ def test_without_an_address_the_way_by_hand_is_named_and_embedded_data_needs_non
         fetch(card(), tmp_path)
     assert str(target(tmp_path)) in str(caught.value)
     assert fetch(replace(card(), files=()), tmp_path) == []
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_one_address_may_give_an_archive_and_another_the_file_itself(tmp_path: Path, alone: bool) -> None:
+    content, ending = (BYTES, "") if alone else (archive("wiki.dat"), ".zip")
+    with serve(Behaviour(content)) as url:
+        urls = (f"{NOWHERE}.zip", NOWHERE, f"{url}{ending}")
+        file = FileCard("wiki.dat", "two places", urls, member="wiki.dat", **FACTS)
+        fetch(replace(card(), files=(file,)), tmp_path, patience=BRISK)
+    assert target(tmp_path).read_bytes() == BYTES
+    assert leftovers(tmp_path) == {"wiki.dat"}
 
 
 @pytest.mark.parametrize("inside", ["wiki.dat", "data/wiki.dat", "../../wiki.dat", "/etc/wiki.dat"])

@@ -38,5 +38,6 @@ def test_a_card_states_source_licence_and_origin_and_cites_a_known_reference(nam
         assert Path(file.name).name == file.name
         assert all(url.startswith("https://") for url in file.urls)
         assert (file.member is not None) == any(url.endswith(".zip") for url in file.urls)
+        assert file.urls or not (file.git_blob or file.sha256), "a published checksum has a published address"
     references = registry.folder_of("methods") / "references.bib"
     assert not found.citation or f"{{{found.citation}," in references.read_text(encoding="utf-8")
