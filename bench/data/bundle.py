@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -41,6 +41,10 @@ from bench.data.recipes import RECIPES, opened, recipe_files
 
 ENDINGS = (*SUFFIXES, *RECIPES)
 """Of the names of files that are datasets by themselves."""
+
+
+_CARD: Final = "card"
+"""Key of the JSON text in which `data extract` states how the features were made."""
 
 
 class Bundle(NamedTuple):
@@ -156,11 +160,21 @@ def save_bundle(
         UsageError: if the path does not end in ``.npz``.
         DataError: if the arrays are not a valid dataset; nothing is written.
     """
-    target = Path(path).expanduser()
-    if target.suffix.lower() != ".npz":
-        raise UsageError(f"the name of a feature bundle must end in .npz, not {target.name!r}")
     parts = {"train": train, "validation": validation, "test": test, "gallery": gallery}
     given = {part: split for part, split in parts.items() if split is not None}
+    return _save(Path(path).expanduser(), given, classes, paired)
+
+
+def _save(
+    target: Path,
+    given: Mapping[str, Mapping[str, Any]],
+    classes: Sequence[str],
+    paired: bool | None = None,
+    card: Mapping[str, Array] | None = None,
+) -> Path:
+    """Write a bundle, with the ``card`` of `data extract` if there is one; see `save_bundle`."""
+    if target.suffix.lower() != ".npz":
+        raise UsageError(f"the name of a feature bundle must end in .npz, not {target.name!r}")
     arrays = {
         f"{part}_{key}": values for part, split in given.items() for key, values in _arrays(split).items()
     }
@@ -172,7 +186,7 @@ def save_bundle(
         raise DataError(f"{target}, key {objects[0]!r}: an array of objects; give numbers or texts")
     layout_of(Renamed(target, {}, arrays))  # refuses what would not be read
     content = io.BytesIO()
-    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(content, **arrays, **(card or {}))  # type: ignore[arg-type]
     write_whole(target, content.getvalue())
     return target
 
@@ -197,16 +211,17 @@ def import_files(
     """
     if not files:
         raise UsageError("give the files that hold the arrays")
+    card: dict[str, Array] = {}
     if len(files) == 1:
         with opened(files[0], choices) as (source, stated):
             found = layout_of(source, stated)
+            card = {_CARD: source.array(_CARD)} if _encodings(source) else {}
     else:
         with closing(Folder(files[0].parent, files, open_arrays)) as folder:
             found = layout_of(folder, choices)
     for kind in leave_out:
         found = replace(found, splits=without(found.splits, kind))
-    parts: dict[str, Any] = found.splits
-    save_bundle(output, classes=found.names, **parts)
+    _save(output, found.splits, found.names, card=card)
     return found
 
 
@@ -227,10 +242,10 @@ def _arrays(split: Mapping[str, Any]) -> dict[str, Array]:
 
 def _encodings(source: ArrayFile) -> dict[str, Encoding]:
     """Return by which encoders the features were made, where ``data extract`` has written that down."""
-    if "card" not in source:
+    if _CARD not in source:
         return {}
     try:
-        stated = json.loads(str(source.array("card")))["modalities"]
+        stated = json.loads(str(source.array(_CARD)))["modalities"]
         return {
             name: msgspec.convert({key: one[key] for key in ("kind", "encoder", "sha256")}, Encoding)
             for name, one in stated.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import io
 import json
 import shutil
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 
 from bench.atomic import write_whole
 from bench.contract import DataError, UsageError
+from bench.data.formats.folder import Renamed
+from bench.data.roles import roles_of
 from bench.encoders.contract import Encoder, Features, Kind
 from bench.encoders.reading import read_picture, read_sound
 from bench.encoders.table import PARTS, Rows, Table, is_absent
@@ -98,12 +101,32 @@ class _Items:
     cells: Sequence[Any]
     paths: Sequence[Path]
 
-    def read(self, i: int) -> Any:
-        """Return an item.
+    def state(self, i: int) -> str:
+        """Return what changes when an item changes: a text itself, or path, size and time of a file."""
+        return _state(self.paths[i]) if self.paths else str(self.cells[i])
+
+    def read_all(self, at: Sequence[int], *, skip_broken: bool) -> tuple[list[Any], NDArray[np.bool_], str]:
+        """Return the items that can be read, which of all ``at`` these are, and the first reason why not all.
 
         Raises:
-            DataError: if it cannot be read.
+            DataError: if one cannot be read and is not to be skipped.
         """
+        read: list[Any] = []
+        kept = np.ones(len(at), dtype=bool)
+        reason = ""
+        for index, i in enumerate(at):
+            try:
+                read.append(self._read(i))
+            except DataError as error:
+                if not skip_broken:
+                    raise DataError(
+                        f"{error}; repair it, or leave such items out with --skip-broken"
+                    ) from error
+                kept[index] = False
+                reason = reason or str(error)
+        return read, kept, reason
+
+    def _read(self, i: int) -> Any:
         if self.kind == "text":
             return str(self.cells[i])
         try:
@@ -123,14 +146,50 @@ def extract(
     there. The same input gives the same bytes.
 
     Raises:
-        DataError: if an item cannot be read and is not to be skipped, or a modality has no item in a part.
-        UsageError: if a path leads out of the table's folder.
+        DataError: if an item cannot be read and is not to be skipped, a modality has no item in a part, or
+            another process makes the same bundle.
+        UsageError: if a path leads out of the table's folder, or no bundle can have a modality of some name.
     """
+    from filelock import FileLock, Timeout
+
     if output.suffix != ".npz":
         raise UsageError(f"{output}: the output must be an .npz file")
+    _require_names([one.name for one in wanted], table.path)
     folder = output.with_name(f"{output.name}.parts")
     folder.mkdir(parents=True, exist_ok=True)
-    made = {one.name: _modality(table, rows, one, folder, options, report) for one in wanted}
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            made = {one.name: _modality(table, rows, one, folder, options, report) for one in wanted}
+            arrays, counts = _arrays(table, rows, made)
+            card = _card(table, rows, wanted, made, options)
+            arrays[CARD_KEY] = np.array(json.dumps(card, indent=1, ensure_ascii=False))
+            _write(output, arrays)
+            shutil.rmtree(folder)
+    except Timeout as error:
+        raise DataError(f"{output} is being made by another process; wait for it") from error
+    skipped = {name: (found.skipped, found.reason) for name, found in made.items() if found.skipped}
+    return Extracted(counts, skipped, card)
+
+
+def _require_names(names: Sequence[str], path: Path) -> None:
+    """Refuse names of modalities that the keys of a bundle cannot have, before anything is encoded."""
+    ends = ("", "_labels", "_ids")
+    keys = {f"{part}_{name}{end}": np.zeros((2, 2)) for part in PARTS for name in names for end in ends}
+    try:
+        if {*roles_of(Renamed(path, {}, keys)).features("train")} == {*names}:
+            return
+    except DataError:
+        pass
+    raise UsageError(
+        f"{path}: the columns {', '.join(map(repr, names))} name the modalities; such a name has letters, "
+        "digits and the signs of 'photo_2.b', and no other meaning, as 'labels' has; rename the column"
+    )
+
+
+def _arrays(
+    table: Table, rows: Rows, made: dict[str, _Made]
+) -> tuple[dict[str, NDArray[Any]], dict[str, dict[str, int]]]:
+    """Return the arrays of the bundle, and the numbers of rows by part and modality."""
     arrays: dict[str, NDArray[Any]] = {}
     counts: dict[str, dict[str, int]] = {}
     for part in [part for part in PARTS if part in rows.parts]:
@@ -143,13 +202,10 @@ def extract(
             arrays[f"{part}_{name}_labels"] = rows.labels[at]
             arrays[f"{part}_{name}_ids"] = rows.ids[at]
             counts.setdefault(part, {})[name] = len(at)
-    card = _card(table, rows, wanted, made, options)
     arrays[CLASSES_KEY] = np.array(rows.classes)
-    arrays[CARD_KEY] = np.array(json.dumps(card, indent=1, ensure_ascii=False))
-    _write(output, arrays)
-    shutil.rmtree(folder)
-    skipped = {name: (found.skipped, found.reason) for name, found in made.items() if found.skipped}
-    return Extracted(counts, skipped, card)
+    if rows.labels.ndim == 2:
+        arrays["multi_label"] = np.array(True)
+    return arrays, counts
 
 
 def read_card(path: Path) -> dict[str, Any] | None:
@@ -181,16 +237,16 @@ def _modality(
 ) -> _Made:
     items = _items(table, rows, wanted, options)
     identity = [wanted.given, wanted.encoder.checksum(), wanted.encoder.device, str(options.batch)]
-    identity.append(json.dumps(_versions()))
+    identity += [json.dumps(_versions()), _source_of(wanted.encoder)]
     if wanted.encoder.card.fitted:
         training = [i for i, row in enumerate(items.rows) if rows.parts[row] == "train"]
-        wanted.encoder.fit([items.read(i) for i in training])
-        identity.append(_digest([str(items.cells[i]) for i in training]))
+        wanted.encoder.fit(items.read_all(training, skip_broken=options.skip_broken)[0])
+        identity.append(_digest([items.state(i) for i in training]))
     batches: list[dict[str, NDArray[Any]]] = []
     report(wanted.name, 0, len(items.rows))
     for start in range(0, len(items.rows), options.batch):
         at = range(start, min(start + options.batch, len(items.rows)))
-        content = [_state(items.paths[i]) if items.paths else str(items.cells[i]) for i in at]
+        content = map(items.state, at)
         path = folder / f"{wanted.name}-{start:08d}-{_digest([*identity, *content])[:16]}.npz"
         try:
             with np.load(path, allow_pickle=False) as stored:
@@ -203,6 +259,8 @@ def _modality(
     filled = [batch["features"] for batch in batches if len(batch["features"])]
     if not filled:
         raise DataError(f"{table.path}: column {wanted.column!r} has no item that can be read")
+    if len(widths := {part.shape[1] for part in filled}) > 1:
+        raise DataError(f"encoder {wanted.given!r} gave features of different widths: {sorted(widths)}")
     kept = np.concatenate([batch["kept"] for batch in batches])
     reason = next(filter(None, (str(batch["reason"]) for batch in batches)), "")
     return _Made(np.concatenate(filled), np.array(items.rows, np.intp)[kept], int((~kept).sum()), reason)
@@ -262,17 +320,7 @@ def _state(path: Path) -> str:
 
 def _encoded(items: _Items, at: range, wanted: Wanted, *, skip_broken: bool) -> dict[str, NDArray[Any]]:
     """Return the ``features`` of the items that are ``kept``, and the ``reason`` why another is not."""
-    read: list[Any] = []
-    kept = np.ones(len(at), dtype=bool)
-    reason = ""
-    for index, i in enumerate(at):
-        try:
-            read.append(items.read(i))
-        except DataError as error:
-            if not skip_broken:
-                raise DataError(f"{error}; repair it, or leave such items out with --skip-broken") from error
-            kept[index] = False
-            reason = reason or str(error)
+    read, kept, reason = items.read_all(at, skip_broken=skip_broken)
     encoded = wanted.encoder.encode(read) if read else np.zeros((0, 0))
     features = np.ascontiguousarray(encoded, dtype=np.float32)
     if features.ndim != 2 or len(features) != len(read) or not np.isfinite(features).all():
@@ -317,6 +365,14 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+def _source_of(encoder: Encoder[Any]) -> str:
+    """Return the digest of the file that defines an encoder; empty where there is none, as in a notebook."""
+    try:
+        return hashlib.sha256(Path(inspect.getfile(type(encoder))).read_bytes()).hexdigest()
+    except (TypeError, OSError):
+        return ""
 
 
 def _digest(parts: Sequence[str]) -> str:

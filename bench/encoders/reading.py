@@ -19,6 +19,7 @@ _FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _LARGEST: Final = 1 << 29  # bytes of a file
 _MOST_PIXELS: Final = 1 << 26
 _HIGHEST_RATE: Final = 768_000
+_LONGEST: Final = 3600.0  # seconds
 _LOUDEST: Final = 1e6  # 1 is full scale; larger still would overflow in a spectrum
 
 
@@ -77,6 +78,8 @@ def read_sound(path: Path) -> Sound:
         raise DataError(f"no sound that can be read ({error})") from error
     if not 0 < rate <= _HIGHEST_RATE or samples.ndim not in (1, 2) or not samples.size:
         raise DataError(f"no sound: {samples.shape} samples at {rate} Hz")
+    if len(samples) > _LONGEST * rate:
+        raise DataError(f"a sound of {len(samples) / rate:.0f} s; at most {_LONGEST:.0f} s are read: cut it")
     if not (np.abs(samples) <= _LOUDEST).all():
         raise DataError("samples that are not finite, or far too large")
     return Sound(samples if samples.ndim == 1 else samples.mean(axis=1, dtype=np.float32), int(rate))

@@ -119,7 +119,7 @@ def read_table(path: Path) -> Table:
         raise DataError(f"{path}: the table cannot be read: {str(error).partition(chr(10))[0]}") from error
     if frame.empty or not all(isinstance(name, str) for name in frame.columns):
         raise DataError(f"{path}: the table has no rows, or columns without names")
-    frame = frame.astype(object)
+    frame = frame.astype(object).where(frame.notna(), None)  # types of pandas have several words for it
     columns = {name: [*frame[name]] for name in frame.columns}
     return Table(path, columns, hashlib.sha256(path.read_bytes()).hexdigest())
 
@@ -149,6 +149,9 @@ def read_rows(
         raise UsageError(f"{table.path} has no column of labels; name it: --labels COLUMN")
     numbers = _ids(table, names["ids"])
     parts, rule = _parts(table, names["split"], names["ids"])
+    for part in ("train", "test"):
+        if part not in parts:
+            raise DataError(f"{table.path}: no row is of {part} ({rule}); a dataset needs some")
     return Rows(parts, *_labels(table, names["labels"], multi_label), numbers, rule)
 
 

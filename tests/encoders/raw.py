@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from scipy.io import wavfile
 
+from tests.grid import say
+
 WORDS = ("red square", "blue square")
 COLOURS = ((220, 20, 30), (20, 30, 220))
+
+ENCODERS = ("--image", "pixels:4", "--text", "tfidf:width=3", "--audio", "mfcc:5")
+Rows = list[dict[str, Any]]
 
 
 def write_items(folder: Path, n: int = 20) -> list[dict[str, str]]:
@@ -42,3 +48,25 @@ def write_csv(path: Path, rows: list[dict[str, str]]) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return path
+
+
+def extracted(table: Path, *words: str, name: str = "mine.npz") -> Path:
+    """Make a bundle of a table, beside it."""
+    output = table.parent / name
+    say("data", "extract", str(table), "--output", str(output), *(words or ENCODERS)).check(0)
+    return output
+
+
+def refusal(table: Path, *words: str) -> str:
+    """Return why no bundle is made of a table."""
+    done = say("data", "extract", str(table), "--output", str(table.parent / "x.npz"), *(words or ENCODERS))
+    assert (done.status, done.out) == (2, ""), done.out + done.err
+    assert "Traceback" not in done.err
+    assert not (table.parent / "x.npz").exists()
+    return done.err
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a bundle."""
+    with np.load(path, allow_pickle=False) as bundle:
+        return {key: bundle[key] for key in bundle.files}

@@ -209,6 +209,21 @@ def test_samples_that_are_no_sound_are_refused(value: float, tmp_path: Path) -> 
         read_sound(tmp_path / "a.wav")
 
 
+def test_a_sound_that_would_grow_without_end_is_refused(tmp_path: Path) -> None:
+    from scipy.io import wavfile
+
+    wavfile.write(tmp_path / "a.wav", 1, np.zeros(4000, dtype=np.uint8))  # 64 million samples at 16 kHz
+    with pytest.raises(DataError, match="4000 s"):
+        read_sound(tmp_path / "a.wav")
+
+
+def test_the_cepstrum_of_a_long_sound_is_that_of_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = Sound(np.random.default_rng(0).standard_normal(RATE).astype(np.float32), RATE)
+    whole = cepstrum(sound, 20)
+    monkeypatch.setattr("bench.encoders.models.mfcc._BLOCK", 7)
+    np.testing.assert_allclose(cepstrum(sound, 20), whole, rtol=1e-9, atol=1e-9)
+
+
 def test_the_page_shows_an_encoder_that_works_and_names_all_others(tmp_path: Path) -> None:
     page = Path(__file__).parents[2] / "docs" / "extract.md"
     (block,) = [block for block in blocks(page) if block.title]

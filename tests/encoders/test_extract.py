@@ -1,4 +1,4 @@
-"""``data extract``: a table becomes a bundle that loads; the same bytes each time, also after a kill."""
+"""``data extract``: a table becomes a bundle that loads, and a wrong one costs a sentence."""
 
 from __future__ import annotations
 
@@ -15,45 +15,9 @@ import pytest
 
 from bench.contract import DataError
 from bench.data import load_dataset
-from bench.encoders import (
-    Options,
-    Wanted,
-    create_encoder,
-    extract,
-    read_card,
-    read_rows,
-    read_table,
-    summary_lines,
-)
-from tests.encoders.raw import write_csv, write_items
+from bench.encoders import read_card, summary_lines
+from tests.encoders.raw import ENCODERS, Rows, arrays, extracted, refusal, write_csv, write_items
 from tests.grid import say
-
-ENCODERS = ("--image", "pixels:4", "--text", "tfidf:width=3", "--audio", "mfcc:5")
-Rows = list[dict[str, Any]]
-
-
-@pytest.fixture
-def rows(tmp_path: Path) -> Rows:
-    return [*write_items(tmp_path)]
-
-
-def extracted(table: Path, *words: str, name: str = "mine.npz") -> Path:
-    output = table.parent / name
-    say("data", "extract", str(table), "--output", str(output), *(words or ENCODERS)).check(0)
-    return output
-
-
-def refusal(table: Path, *words: str) -> str:
-    done = say("data", "extract", str(table), "--output", str(table.parent / "x.npz"), *(words or ENCODERS))
-    assert (done.status, done.out) == (2, ""), done.out + done.err
-    assert "Traceback" not in done.err
-    assert not (table.parent / "x.npz").exists()
-    return done.err
-
-
-def arrays(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as bundle:
-        return {key: bundle[key] for key in bundle.files}
 
 
 def test_a_table_becomes_a_bundle(tmp_path: Path, rows: Rows) -> None:
@@ -104,58 +68,14 @@ def test_every_format_of_table_gives_the_same_features(
         np.testing.assert_array_equal(given[key], expected[key])
 
 
-def test_the_same_input_gives_the_same_bytes(tmp_path: Path, rows: Rows) -> None:
-    table = write_csv(tmp_path / "t.csv", rows)
-    assert extracted(table).read_bytes() == extracted(table, name="again.npz").read_bytes()
-
-
-def extraction(table: Path) -> tuple[Callable[[str, int | None], Path], list[int]]:
-    """Return what makes a bundle, or ends after so many texts, and the sizes of batches that it encodes."""
-    read, encoded = read_table(table), list[int]()
-    wanted = []
-    for name, given in (("image", "pixels:4"), ("text", "tfidf:width=3")):
-        made = create_encoder(name, given)  # type: ignore[arg-type]
-
-        def counted(batch: Any, encode: Any = made.encode) -> Any:
-            encoded.append(len(batch))
-            return encode(batch)
-
-        made.encode = counted  # type: ignore[method-assign]
-        wanted.append(Wanted(name, name, made, given))
-
-    def run(output: str, texts: int | None = None) -> Path:
-        def report(name: str, done: int, total: int) -> None:
-            if name == "text" and texts is not None and done >= texts:
-                raise KeyboardInterrupt
-
-        extract(read, read_rows(read), wanted, table.parent / output, Options(batch=3), report)
-        return table.parent / output
-
-    return run, encoded
-
-
-def test_after_a_kill_only_what_is_missing_is_encoded_and_the_bytes_are_the_same(
-    tmp_path: Path, rows: Rows
+@pytest.mark.parametrize("column", ["my photo", "写真", "photo_ids", "the_label", "photo/1", "labels", "a,b"])
+def test_a_column_that_cannot_name_a_modality_is_refused_before_it_is_encoded(
+    column: str, tmp_path: Path, rows: Rows
 ) -> None:
-    run, encoded = extraction(write_csv(tmp_path / "t.csv", rows))
-    whole = run("whole.npz", None).read_bytes()
-    assert sum(encoded) == 40
-    encoded.clear()
-    with pytest.raises(KeyboardInterrupt):
-        run("cut.npz", 9)
-    damaged = sorted((tmp_path / "cut.npz.parts").iterdir())[0]
-    damaged.write_bytes(damaged.read_bytes()[:50])  # as a power failure may leave it
-    assert run("cut.npz", None).read_bytes() == whole
-    assert sum(encoded) == 40 + 3
-
-
-def test_a_changed_picture_is_encoded_anew(tmp_path: Path, rows: Rows) -> None:
-    run, _ = extraction(write_csv(tmp_path / "t.csv", rows))
-    with pytest.raises(KeyboardInterrupt):
-        run("x.npz", 0)
-    (tmp_path / "0.png").write_bytes((tmp_path / "1.png").read_bytes())
-    found = arrays(run("x.npz", None))["train_image"]
-    np.testing.assert_array_equal(found[0], found[1])
+    named = [{column: row["image"], "class": row["label"]} | row for row in rows]
+    done = refusal(write_csv(tmp_path / "t.csv", named), "--image", f"{column}=pixels", "--text", "tfidf")
+    assert "rename" in done
+    assert not (tmp_path / "x.npz.parts").exists()
 
 
 def test_the_card_says_how_features_were_made_and_that_tfidf_saw_training_rows_only(
@@ -217,6 +137,43 @@ def test_several_classes_make_a_matrix_and_a_row_without_any_is_unlabelled(
     np.testing.assert_array_equal(found["train_text_labels"][:2], [[-1, -1, -1], [1, 1, 0]])
 
 
+def test_rows_of_one_class_each_stay_multi_label_where_the_table_says_so(tmp_path: Path, rows: Rows) -> None:
+    bundle = extracted(write_csv(tmp_path / "t.csv", rows), *ENCODERS, "--multi-label")
+    assert load_dataset(bundle).train.multi_label
+    listed = [row | {"label": [row["label"]]} for row in rows]
+    assert load_dataset(extracted(as_json_lines(tmp_path, listed))).train.multi_label
+
+
+def test_empty_cells_of_every_type_of_a_parquet_file_are_missing(tmp_path: Path, rows: Rows) -> None:
+    for i, row in enumerate(rows):
+        row["label"] = None if i == 0 else i % 2
+    frame = pd.DataFrame(rows).astype({"label": "Int64", "text": "string"})
+    frame.loc[1, "text"] = pd.NA
+    try:
+        frame.to_parquet(tmp_path / "t.parquet")
+    except ImportError:
+        pytest.skip("no package for parquet")
+    found = arrays(extracted(tmp_path / "t.parquet"))
+    assert (len(found["train_text"]), len(found["train_image"])) == (15, 16)
+    assert found["train_image_labels"][:3].tolist() == [-1, 1, 0]
+    assert found["class_names"].tolist() == ["0", "1"]
+
+
+def test_a_table_without_training_or_test_rows_is_refused(tmp_path: Path, rows: Rows) -> None:
+    for part, lacking in (("train", "test"), ("test", "train")):
+        table = write_csv(tmp_path / "t.csv", [row | {"split": part} for row in rows])
+        assert f"no row is of {lacking}" in refusal(table)
+
+
+def test_run_and_import_keep_and_state_how_features_were_made(tmp_path: Path, rows: Rows) -> None:
+    bundle, copied = extracted(write_csv(tmp_path / "t.csv", rows)), tmp_path / "copied.npz"
+    say("data", "import", bundle, "--output", copied, "--without", "overlap").check(0)
+    assert read_card(copied) == read_card(bundle)
+    run = ("run", "--methods", "chance", "--results", tmp_path / "results", "--jobs", 0, "--datasets")
+    for path in (bundle, copied):
+        say(*run, path).check(0, "tfidf:width=3", "fitted on the training rows", "column 'split'")
+
+
 def test_numbers_as_labels_keep_their_order(tmp_path: Path, rows: Rows) -> None:
     for row in rows:
         row["label"] = 2 if row["label"] == "red" else 10
@@ -226,11 +183,12 @@ def test_numbers_as_labels_keep_their_order(tmp_path: Path, rows: Rows) -> None:
 
 
 def test_columns_may_have_any_names_and_a_kind_several_modalities(tmp_path: Path, rows: Rows) -> None:
-    renamed = [{f"the_{key}": value for key, value in row.items()} for row in rows]
-    words = ("--image", "the_image=pixels:2", "--text", "the_text=tfidf", "--text", "the_label=tfidf:chars")
+    renamed = [{f"the_{key}": value for key, value in row.items()} | {"no.2": row["label"]} for row in rows]
+    words = ("--image", "the_image=pixels:2", "--text", "the_text=tfidf", "--text", "no.2=tfidf:chars")
     columns = ("--labels", "the_label", "--split", "the_split", "--ids", "the_id")
     found = arrays(extracted(write_csv(tmp_path / "t.csv", renamed), *words, *columns))
-    assert {"train_the_image", "train_the_text", "test_the_label"} <= found.keys()
+    assert {"train_the_image", "train_the_text", "test_no.2"} <= found.keys()
+    assert load_dataset(tmp_path / "mine.npz").modalities == ("the_image", "the_text", "no.2")
     usual = {"image": "path", "text": "Caption", "label": "class", "split": "part"}
     renamed = [{usual.get(key, key): value for key, value in row.items()} for row in rows]
     found = arrays(extracted(write_csv(tmp_path / "t.csv", renamed)))

@@ -18,6 +18,7 @@ _STEP: Final = 160  # 10 ms
 _BINS: Final = 512
 _BANDS: Final = 40
 _QUIET: Final = 1e-10
+_BLOCK: Final = 1 << 14  # frames at a time, for the memory
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,12 @@ def cepstrum(sound: Sound, coefficients: int) -> NDArray[np.float64]:
         samples = resample_poly(samples, RATE // divisor, sound.rate // divisor)
     samples = np.pad(samples, (0, max(0, _FRAME - len(samples))))
     frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME)[::_STEP]
-    power = np.abs(np.fft.rfft(frames * np.hanning(_FRAME), _BINS)) ** 2
-    energy = np.log(np.maximum(power @ _mel_bands().T, _QUIET))
-    return np.asarray(dct(energy, norm="ortho")[:, :coefficients], dtype=np.float64)
+    blocks = []
+    for start in range(0, len(frames), _BLOCK):
+        power = np.abs(np.fft.rfft(frames[start : start + _BLOCK] * np.hanning(_FRAME), _BINS)) ** 2
+        energy = np.log(np.maximum(power @ _mel_bands().T, _QUIET))
+        blocks.append(dct(energy, norm="ortho")[:, :coefficients])
+    return np.asarray(np.concatenate(blocks), dtype=np.float64)
 
 
 def _mel_bands() -> NDArray[np.float64]:
