@@ -85,7 +85,7 @@ def command(
         way=items.way,
         results=folder.results,
         data_dir=files.data,
-        plugins=[Path(file) for file in registry.plugins()],
+        plugins=[Path(str(module.__file__)) for module in registry.given_modules("bench.encoders")],
         device=device,
     )
     warn_of_changes(searcher.model.changes)

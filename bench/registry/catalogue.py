@@ -16,7 +16,7 @@ from bench.registry.code import read_lock
 from bench.registry.descriptions import DatasetDescription, Description, MethodDescription, describe
 from bench.registry.sources import (
     BASE,
-    CONDITIONS,
+    OTHER_KINDS,
     Kind,
     Source,
     folder_of,
@@ -72,7 +72,8 @@ class Registered:
         for source, imported in zip(computed, imports.import_apart(computed), strict=True):
             found: list[Description] = [*imported.methods, *imported.datasets]
             problem = imported.problem
-            expected_here = source.is_entry or (source.is_given and not source.names(CONDITIONS))
+            of_other_kind = any(map(source.names, OTHER_KINDS))
+            expected_here = source.is_entry or (source.is_given and not of_other_kind)
             if not (problem or found) and expected_here:
                 expected = " or ".join(BASE[kind].__name__ for kind in source.kinds)
                 problem = f"{source.where} does not define a {expected}"

@@ -26,7 +26,7 @@ Kind = Literal["methods", "datasets"]
 BASE: Final[dict[Kind, type]] = {"methods": Method, "datasets": DatasetLoader}
 
 _PLUGINS: list[Path] = []
-CONDITIONS: Final = "bench.conditions"
+OTHER_KINDS: Final = ("bench.conditions", "bench.encoders")
 """A file given by path that names this package may define conditions alone."""
 _BY_PATH: Final = "bench_plugin_"
 

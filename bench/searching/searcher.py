@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -261,10 +261,10 @@ def encoded(
         UsageError: if it is not known how the modality's features were made, or that cannot be done here.
         DataError: if the file cannot be read.
     """
-    from bench.encoders import create_encoder, read_picture, read_sound
+    from bench.encoders import create_encoder
 
-    kinds = ("text",) if isinstance(item, str) else ("image", "audio")
-    name, encoding = _encoding(model, kinds, modality)
+    kind, raw = ("text", item) if isinstance(item, str) else _read(item)
+    name, encoding = _encoding(model, kind, modality)
     encoder = create_encoder(encoding.kind, encoding.encoder, plugins, device)
     if encoder.card.fitted:
         raise UsageError(
@@ -276,31 +276,42 @@ def encoded(
             f"the features of {name} were made by {encoding.encoder} with weights {encoding.sha256[:12]}, "
             f"but those at hand are {encoder.checksum()[:12]}; a query must be encoded alike"
         )
-    title, raw = repr(item), cast("Any", item)
-    if isinstance(item, Path):
-        try:
-            title, raw = item.name, (read_picture if encoding.kind == "image" else read_sound)(item)
-        except DataError as error:
-            raise DataError(f"{item}: {error}") from error
+    title = item.name if isinstance(item, Path) else repr(item)
     return Query(title, name, np.asarray(encoder.encode([raw]), dtype=np.float32))
 
 
-def _encoding(model: StoredMethod, kinds: Sequence[str], modality: str | None) -> tuple[str, Encoding]:
-    """Return the modality that items of some kinds belong to, and how its features were made."""
+def _read(path: Path) -> tuple[str, Any]:
+    """Return the kind of a file by its content, and the picture or sound.
+
+    Raises:
+        DataError: if it is neither.
+    """
+    from bench.encoders import read_picture, read_sound
+
+    readers: dict[str, Callable[[Path], Any]] = {"image": read_picture, "audio": read_sound}
+    reasons = []
+    for kind, read in readers.items():
+        try:
+            return kind, read(path)
+        except DataError as error:
+            reasons.append(str(error))
+    raise DataError(f"{path} is no picture ({reasons[0]}) and no sound ({reasons[1]})")
+
+
+def _encoding(model: StoredMethod, kind: str, modality: str | None) -> tuple[str, Encoding]:
+    """Return the modality that items of a kind belong to, and how its features were made."""
     known = {
         name: encoding
         for name, encoding in model.encodings.items()
-        if encoding is not None and encoding.kind in kinds
+        if encoding is not None and encoding.kind == kind and modality in (None, name)
     }
-    if modality is not None:
-        known = {name: encoding for name, encoding in known.items() if name == modality}
     if len(known) == 1:
         return next(iter(known.items()))
-    what = " or ".join(kinds)
     if known:
-        raise UsageError(f"a {what} may be {' or '.join(known)} for this model; name one with --modality")
+        noun = {"image": "picture", "audio": "sound"}.get(kind, kind)
+        raise UsageError(f"a {noun} may be {' or '.join(known)} for this model; name one with --modality")
     where = f"modality {modality}" if modality else "any modality"
     raise UsageError(
-        f"{model.identity.dataset} does not state which {what} encoder made the features of {where}, "
+        f"{model.identity.dataset} does not state which {kind} encoder made the features of {where}, "
         "so that no new item can be made alike; give a row or features as the query"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Sequence
@@ -11,16 +12,19 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
+from scipy.io import wavfile
 
 import bench
-from bench.contract import BenchError, DataError, UsageError
+from bench.contract import BenchError, DataError, Encoding, UsageError
 from bench.encoders import Encoder, EncoderCard, Features
 from bench.encoders import catalogue as encoder_catalogue
 from bench.experiment.models import load_method
 from bench.records.store import Store
 from bench.searching import Searcher, index
 from bench.searching.index import FaissIndex, exact, recall
-from tests.grid import say, write_bundle
+from bench.searching.searcher import encoded
+from tests.grid import only_plugins, say, write_bundle
 
 
 class Letters(Encoder[str]):
@@ -110,11 +114,26 @@ def test_a_text_is_encoded_as_the_features_were(kept: Kept, letters: None) -> No
     found.check(0, "'a bad cab' (text) in 30 image items, test rows of small", "exact")
 
 
+def test_an_encoder_in_a_file_encodes_queries_beside_a_file_with_a_method(kept: Kept, tmp_path: Path) -> None:
+    head = "import numpy as np\nfrom collections.abc import Sequence\n"
+    head += "from bench.encoders import Encoder, EncoderCard, Features\n\n\n"
+    (tmp_path / "letters.py").write_text(head + inspect.getsource(Letters))
+    say("new", "method", "mine", "--folder", tmp_path).check(0)
+    search = ("search", kept.digests["mrl"], "a bad cab", "--results", kept.results)
+    with only_plugins():
+        plugins = ("--plugin", tmp_path / "mine.py", "--plugin", tmp_path / "letters.py")
+        say(*search, *plugins).check(0, "'a bad cab' (text) in 30 image items")
+    with only_plugins():
+        say(*search, "--plugin", tmp_path / "mine.py").check(2, "unknown encoder 'letters'")
+
+
 def test_queries_that_cannot_be_encoded_alike_are_refused(
     kept: Kept, letters: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     search = ("search", kept.digests["mrl"], "--results", kept.results)
-    say(*search, "--file", tmp_path / "a.png").check(2, "image or audio encoder")
+    say(*search, "--file", tmp_path / "a.png").check(2, "a.png", "no such file")
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    say(*search, "--file", tmp_path / "a.png").check(2, "image encoder")
     monkeypatch.setattr(Letters, "checksum", lambda self: "f" * 64)
     say(*search, "a bad cab").check(2, "weights", "must be encoded alike")
     monkeypatch.undo()
@@ -123,6 +142,23 @@ def test_queries_that_cannot_be_encoded_alike_are_refused(
     say(*search, "--row", 30).check(2, "no 30")
     say(*search, "--row", 1, "--in", "sound").check(2, "unknown modality")
     say("search", "00000000", "x", "--results", kept.results).check(2, "no kept model", "--keep-models")
+
+
+def test_a_file_is_a_picture_or_a_sound_by_its_content(kept: Kept, tmp_path: Path) -> None:
+    model = load_method(kept.digests["mrl"], kept.results)
+    encoder = {"image": "pixels:side=4", "text": "mfcc:3"}
+    kinds: dict[str, Any] = {"image": "image", "text": "audio"}
+    model.encodings = {name: Encoding(kinds[name], encoder[name], "") for name in kinds}
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.dat", "png")
+    wavfile.write(tmp_path / "b.dat", 8000, np.zeros(800, np.int16))
+    queries = [encoded(model, tmp_path / f"{name}.dat") for name in "ab"]
+    assert [query.modality for query in queries] == ["image", "text"]
+    assert [query.features.shape for query in queries] == [(1, 16), (1, 12)]
+    with pytest.raises(UsageError, match="audio encoder"):
+        encoded(model, tmp_path / "b.dat", "image")
+    model.encodings["text"] = model.encodings["image"]
+    with pytest.raises(UsageError, match="a picture may be image or text"):
+        encoded(model, tmp_path / "a.dat")
 
 
 def test_a_file_is_a_gallery_with_its_names_and_labels(kept: Kept, tmp_path: Path) -> None:
