@@ -196,7 +196,8 @@ def read_ids(source: ArrayFile, key: str, n_rows: int) -> Array:
         DataError: unless they are whole numbers, one for each row.
     """
     values = source.array(key)
-    if values.size != n_rows or values.dtype.kind not in "iuf" or (values != np.floor(values)).any():
+    is_whole = values.dtype.kind in "iu" or (values.dtype.kind == "f" and (np.abs(values) < 2**63).all())
+    if values.size != n_rows or not is_whole or (values != np.floor(values)).any():
         raise DataError(
             f"{source.where(key)}: ids must be {n_rows} whole numbers, found {values.dtype} of {values.shape}"
         )
@@ -212,7 +213,8 @@ def read_labels(source: ArrayFile, key: str) -> Array:
     values = source.array(key)
     if values.ndim == 2 and 1 not in values.shape:
         return label_matrix(values, source.where(key))
-    if values.ndim not in (1, 2) or values.dtype.kind not in "iubf" or (values != np.floor(values)).any():
+    is_number = values.dtype.kind in "iub" or (values.dtype.kind == "f" and np.isfinite(values).all())
+    if values.ndim not in (1, 2) or not is_number or (values != np.floor(values)).any():
         raise DataError(
             f"{source.where(key)}: labels must be whole numbers (n,) or a 0/1 matrix (n, C), found "
             f"{values.dtype} of {values.shape}"
@@ -273,15 +275,20 @@ def _matrix(source: ArrayFile, key: str, n_rows: int, n_columns: int | None = No
 
 
 def _require_same_labels(where: str, given: Array, known: Array) -> None:
-    """Require that labels name the same classes, perhaps by other numbers.
+    """Require that labels name the same classes, perhaps by other numbers, as 0/1, or with unused columns.
 
     Raises:
         DataError: otherwise.
     """
     if len(given) != len(known):
         raise DataError(f"{where}: {len(given)} labels, but the dataset has {len(known)} test rows")
-    same = given.shape == known.shape and bool((given == known).all())
-    if given.ndim == known.ndim == 1 and not same:
+    if given.ndim == 2 and known.ndim == 1 and (given.sum(axis=1) == 1).all():
+        given = given.argmax(axis=1)
+    if given.ndim != known.ndim:
+        same = False
+    elif given.ndim == 2:
+        same = np.array_equal(given[:, given.any(axis=0)], known[:, known.any(axis=0)])
+    else:
         couples = {*zip(given.tolist(), known.tolist(), strict=True)}
         same = len(couples) == len(np.unique(given)) == len(np.unique(known))
     if not same:

@@ -54,6 +54,9 @@ def test_labels_may_be_whole_floats_a_column_or_a_matrix(tmp_path: Path) -> None
     [
         ({"text_labels": LABELS[:3]}, "(3, d)"),
         ({"text_labels": LABELS + 0.5}, "whole numbers"),
+        ({"text_labels": np.array([0, 1, np.inf, 0])}, "whole numbers"),
+        ({"text_ids": np.array([0, 1, np.inf, 0])}, "whole numbers"),
+        ({"text_ids": np.array([0, 1, 2, 1e30])}, "whole numbers"),
         ({"text_labels": np.full((4, 2), 3)}, "0 or 1"),
         ({"text": ROWS[0]}, "(4, d)"),
         ({"text": np.array([["a"] * 3] * 4)}, "(4, d)"),

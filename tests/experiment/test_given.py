@@ -156,6 +156,25 @@ def test_a_file_that_is_not_of_the_test_rows_costs_itself_one_sentence(
     assert records_of(tmp_path / "results")["good"].status == "done"
 
 
+def test_labels_in_a_file_may_be_written_otherwise_than_in_the_dataset(
+    small: Path, arrays: Arrays, tmp_path: Path
+) -> None:
+    with np.load(small) as file:
+        content: Arrays = dict(file)
+    one_hot = {f"{name}_labels": np.eye(4)[content[f"test_{name}_labels"]] for name in NAMES}
+    matrices = {key: np.eye(3)[values] for key, values in content.items() if key.endswith("_labels")}
+    for values in matrices.values():
+        values[::2, 0] = 1
+    np.savez(tmp_path / "several.npz", **(content | matrices))
+    unused = {f"{name}_labels": np.pad(matrices[f"test_{name}_labels"], ((0, 0), (1, 2))) for name in NAMES}
+    for dataset, labels in ((small, one_hot), (tmp_path / "several.npz", unused)):
+        np.savez(tmp_path / "e.npz", **(arrays | labels))
+        run = ["run", "--datasets", dataset, "--results", tmp_path / "r"]
+        say(*run, "--embeddings", f"E={tmp_path / 'e.npz'}").check(0, "1 done")
+        np.savez(tmp_path / "e.npz", **(arrays | {key: values[::-1] for key, values in labels.items()}))
+        say(*run, "--embeddings", f"E={tmp_path / 'e.npz'}").check(1, "labels are not those")
+
+
 def test_a_corrected_file_is_a_row_beside_the_earlier_one(
     small: Path, arrays: Arrays, tmp_path: Path
 ) -> None:
