@@ -60,6 +60,8 @@ def test_statistics_and_deviations_are_mentioned_only_where_there_are_some() -> 
     text = paragraphs(report_data(("sdml",), seeds=1))
     assert "Statistics" not in text
     assert "deviation over seeds" not in text["Seeds"]
+    assert "1 of 1 cell state" in text["Selection"]
+    assert not [line for line in text.values() if "1 cells" in line]
     several = paragraphs(report_data(("drcl", "sdml", "mcca"), ("one", "two", "three")))
     assert "Over 3 datasets" in several["Statistics"]
 

@@ -11,6 +11,7 @@ from bench import registry
 from bench.analysis.groups import CLEAN, Data, RowGroup, harness_for_clean
 from bench.analysis.labels import EARLIER, cards_of
 from bench.analysis.statistics import ALPHA, LEVEL, PERMUTATIONS, REGION, RESAMPLES
+from bench.plural import counted
 from bench.records.protocols import base_of
 from bench.records.schema import Record, Rows
 from bench.report.exhibit import Part, Topic
@@ -117,7 +118,10 @@ def _data(groups: Mapping[Data, Sequence[RowGroup]]) -> Iterator[str]:
         facts += [f"level that the training rows reached {_span(effective)}"] if effective else []
         yield f"{name} ({', '.join(facts)}): {_all_sizes(sizes)}."
     if pairing:
-        words = (f"{_PAIRING.get(name, name)} ({number} cells)" for name, number in sorted(pairing.items()))
+        words = (
+            f"{_PAIRING.get(name, name)} ({counted(number, 'cell')})"
+            for name, number in sorted(pairing.items())
+        )
         yield f"Correspondence: {'; '.join(words)}."
 
 
@@ -184,7 +188,7 @@ def _selection(data: ReportData, done: Sequence[Record]) -> Iterator[str]:
     yield f"The numbers are those of the state that the rule {data.selection} selects, by: {words}."
     audits = Counter(re.sub(r" \(.*\)", "", one.result.audit) for one in done if one.result is not None)
     for audit, number in audits.most_common():
-        yield f"The records of {number} of {len(done)} cells state: {audit}."
+        yield f"The records of {number} of {counted(len(done), 'cell')} state: {audit}."
 
 
 def _evaluation(data: ReportData, done: Sequence[Record]) -> Iterator[str]:
@@ -210,7 +214,8 @@ def _evaluation(data: ReportData, done: Sequence[Record]) -> Iterator[str]:
         yield f"Similarity by the methods' cards: {words}."
     results = [one.result for one in done if one.result is not None]
     if zeros := sum(bool(one.zero_rows.get(one.selection)) for one in results):
-        yield f"In {zeros} cells some test embeddings are zero: their similarity to everything counts as 0."
+        where = counted(zeros, "cell")
+        yield f"In {where} some test embeddings are zero: their similarity to everything counts as 0."
 
 
 def _measure(protocol: str) -> str:
@@ -305,7 +310,7 @@ def _environment(setup: Setup, records: Sequence[Record]) -> Iterator[str]:
     days = sorted(one.environment.started[:10] for one in records)
     when = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
     took = f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{seconds:,.0f} seconds"
-    yield f"{len(records)} cells took {took} in all ({when})."
+    yield f"{counted(len(records), 'cell')} took {took} in all ({when})."
 
 
 def _setup_name(setup: Setup) -> str:
