@@ -60,11 +60,11 @@ NEAR = 3
 """Modes of other classes, the nearest ones, that a sample may be next to."""
 COMMON_NUISANCE = 12
 """Latent dimensions that all modalities share and that are independent of the class."""
-OWN_NUISANCE = 16
+SPECIFIC_NUISANCE = 16
 """The same of one modality."""
 NUISANCE = 0.5
 """Deviation of the nuisance in every dimension."""
-OWN_NOISE: Mapping[Character, float] = {"sparse": 0.6, "counts": 0.4, "topics": 0.32, "dense": 0.32}
+NOISE: Mapping[Character, float] = {"sparse": 0.6, "counts": 0.4, "topics": 0.32, "dense": 0.32}
 """Deviation of the noise that a modality adds to the content."""
 HIDDEN = 48
 LINEAR, BENT = 0.42, 0.3
@@ -135,9 +135,11 @@ def _draw_classes(card: DatasetCard, count: int) -> _Classes:
     super_class = generator.permutation(count) % n_super
     crowd = crowding_of(count)
     shared = _normal(generator, n_super, CONTENT) * np.float32(CLASS_SPREAD * crowd * np.sqrt(SUPER_SHARE))
-    own = _normal(generator, count, CONTENT) * np.float32(CLASS_SPREAD * crowd * np.sqrt(1 - SUPER_SHARE))
+    separate = _normal(generator, count, CONTENT) * np.float32(
+        CLASS_SPREAD * crowd * np.sqrt(1 - SUPER_SHARE)
+    )
     offsets = _normal(generator, count * MODES, CONTENT) * np.float32(MODE_SPREAD * crowd)
-    modes = np.repeat(shared[super_class] + own, MODES, axis=0) + offsets
+    modes = np.repeat(shared[super_class] + separate, MODES, axis=0) + offsets
     # the largest class has at most three times the rows of the smallest, as in Wikipedia's middle field
     weights = generator.integers(50, 151, size=count)
     shape = (count, MODES, -1)
@@ -226,14 +228,14 @@ def _observe(card: DatasetCard, modality: ModalityCard, part: str, width: int, l
     """Return features ``(n, width)`` of samples: nuisance, noise, a partly non-linear map, character."""
     words = ("look-alike", VERSION, card.name, modality.name)
     shape = fixed_generator(*words, "map", width)
-    inputs = latent.shape[1] + OWN_NUISANCE
+    inputs = latent.shape[1] + SPECIFIC_NUISANCE
     bend = _normal(shape, inputs, HIDDEN) / np.float32(np.sqrt(inputs))
     shift = _normal(shape, 1, HIDDEN) * np.float32(0.5)
     spread = _normal(shape, HIDDEN, width) * np.float32(2 / np.sqrt(HIDDEN))
     noise = fixed_generator(*words, part, "noise")
-    own = _normal(noise, len(latent), OWN_NUISANCE) * np.float32(NUISANCE)
-    seen = np.concatenate([latent, own], axis=1)
-    seen[:, :CONTENT] += _normal(noise, len(latent), CONTENT) * np.float32(OWN_NOISE[modality.character])
+    specific = _normal(noise, len(latent), SPECIFIC_NUISANCE) * np.float32(NUISANCE)
+    seen = np.concatenate([latent, specific], axis=1)
+    seen[:, :CONTENT] += _normal(noise, len(latent), CONTENT) * np.float32(NOISE[modality.character])
     hidden = _mix(seen, bend) + shift
     hidden *= np.float32(LINEAR) + np.float32(BENT) / (np.float32(1) + np.abs(hidden))
     entries = _mix(hidden, spread)
