@@ -12,7 +12,7 @@ from bench import registry
 from bench.cli import extract, import_data
 from bench.cli.formatting import say
 from bench.cli.options import ARGUMENT, DataOption, FilePath, make_command
-from bench.contract import UsageError
+from bench.contract import Unsupported, UsageError
 from bench.experiment.selection import split_words
 
 
@@ -95,7 +95,10 @@ def condition(
     applied = found[0]
     if not condition_class(applied.name).card.in_files:
         raise UsageError(f"a file holds rows, labels and ids of training rows, not what {applied.name} does")
-    edited = applied.drawn(data.train, (data.name, *data.modalities), seed, order)
+    try:
+        edited = applied.drawn(data.train, (data.name, *data.modalities), seed, order)
+    except Unsupported as error:
+        raise UsageError(f"{applied.id} cannot be made of {data.name}: {error}") from error
     about = {"dataset": data.name, "fingerprint": data.fingerprint, "condition": applied.id, "seed": seed}
     write_drawn(write, data.train, edited, {**about, "effective": edited.effective})
     reached = edited.effective if isinstance(edited.effective, str) else f"{edited.effective:.4g}"

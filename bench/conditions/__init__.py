@@ -14,6 +14,7 @@ from bench.conditions.base import (
     ids_of,
     label_of_ids,
     relabelled,
+    require_pairs,
     require_single_label,
     unchanged,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "name_of",
     "parse_conditions",
     "relabelled",
+    "require_pairs",
     "require_single_label",
     "unchanged",
 ]

@@ -11,7 +11,7 @@ from abc import ABC
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from bench.data.partition import fixed_generator
 
 Group = Literal["noise", "pairs", "labels", "modalities", "classes"]
 Level = float | str
+
+MOST: Final = 1000.0
+"""Highest level of a condition whose levels are no shares, such as the factor of a long tail."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,12 @@ class Condition(ABC):
         """
         return level
 
+    @property
+    def highest(self) -> float:
+        """Highest level: 1 if the usual levels are shares."""
+        numbers = [level for level in self.card.levels if not isinstance(level, str)]
+        return MOST if max(numbers, default=1.0) > 1 else 1.0
+
     def edit(self, split: Split, level: Level, draws: Draws) -> Edited:
         """Return changed training rows, or validation rows that are treated alike.
 
@@ -231,6 +240,17 @@ def require_single_label(condition: Condition, split: Split) -> None:
     if split.multi_label:
         instead = "; use label-noise-multi instead" if condition.card.group == "noise" else ""
         raise Unsupported(f"{condition.card.name} takes data of one class per row{instead}")
+
+
+def require_pairs(condition: Condition, split: Split) -> None:
+    """Refuse rows of which none corresponds to a row of another modality.
+
+    Raises:
+        Unsupported: naming the condition.
+    """
+    held = np.concatenate([np.unique(ids) for ids in ids_of(split).values()])
+    if len(np.unique(held)) == len(held):
+        raise Unsupported(f"{condition.card.name} needs rows that correspond, and there are none")
 
 
 def label_of_ids(split: Split, ids: Mapping[str, Array]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -29,6 +29,11 @@ class FeatureNoise(Condition):
         in_files=False,
     )
 
+    @property
+    def highest(self) -> float:
+        """Highest level: where columns are set to zero, some of them remain."""
+        return 0.99 if self.variant.startswith("zeros") else super().highest
+
     def edit_test(
         self, test: Split, gallery: Split | None, train: Split, level: Level, draws: Draws
     ) -> tuple[Edited, Edited | None]:

@@ -45,7 +45,7 @@ def read_label_file(path: Path, split: Split, order: Sequence[str], *, unlabelle
         if rows != len(split[name]):
             raise DataError(
                 f"{where}: {rows} labels, and {name} has {len(split[name])} training rows; a label file has "
-                "one for each, in the dataset's order"
+                "one for each, in the dataset's order (the paper profile leaves no row out)"
             )
     labels = (_matrices if split.multi_label else _numbers)(found, split, unlabelled)
     edits = {}

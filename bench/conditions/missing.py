@@ -36,6 +36,7 @@ class Missing(t.Condition):
         """Take rows of ids that have another modality left."""
         if self.variant == "blocks" and float(level) > 0:
             return self._blocks(split)
+        t.require_pairs(self, split)
         ids = t.ids_of(split)
         names = {"first": list(split)[:1], "last": list(split)[-1:]}.get(self.variant, list(split))
         numbers = np.unique(np.concatenate(list(ids.values())))

@@ -36,9 +36,6 @@ GRAMMAR: Final = (
     "NAME@LEVEL, NAME/VARIANT@LEVEL or NAME/VARIANT/same@LEVEL, with levels as .2/.4/.6, or NAME=FILE"
 )
 
-_MOST: Final = 1000
-"""Highest level of a condition whose levels are no shares, such as the factor of a long tail."""
-
 _DIGITS: Final = 8
 """Of a file's SHA-256, in the name of a condition: two files of one name are two conditions."""
 
@@ -160,6 +157,14 @@ def name_of(condition: str) -> str:
     return re.split("[/@=]", condition)[0]
 
 
+def validation_rows(condition: str) -> str:
+    """Return what a condition does to validation rows, in words; empty if it is unknown or of the test."""
+    cls = conditions().get(name_of(condition))
+    if cls is None or not cls.card.training_only:
+        return ""
+    return "validation alike" if SAME in re.split("[@=]", condition)[0].split("/") else "validation clean"
+
+
 @dataclass(frozen=True)
 class Applied:
     """A condition at a level or from a file, as an axis of the grid.
@@ -277,6 +282,8 @@ def _words(head: str, word: str) -> tuple[str, str, bool]:
     if len(variants) > 1 or any(part not in card.variants for part in variants):
         known = ", ".join(card.variants) or "none"
         raise UsageError(f"{word!r}: {name} has the variants {known}; write {GRAMMAR}")
+    if SAME in rest and (not card.training_only or all(isinstance(one, str) for one in card.levels)):
+        raise UsageError(f"{word!r}: {name} leaves no choice about validation rows; leave out /{SAME}")
     return name, variants[0] if variants else next(iter(card.variants), ""), SAME in rest
 
 
@@ -308,26 +315,31 @@ def parse_conditions(words: Sequence[str]) -> list[Applied | None]:
             ]
         else:
             name, variant, same = _words(head, word)
-            given = levels.split("/") if at else [str(level) for level in condition_class(name).card.levels]
-            parsed += [Applied(name, variant, _level(text, word, name), same) for text in given]
+            given = levels.split("/") if at else map(str, _usual(condition_class(name)(variant)))
+            parsed += [Applied(name, variant, _level(text, word, name, variant), same) for text in given]
     return list(dict.fromkeys(parsed))
 
 
-def _level(text: str, word: str, name: str) -> Level:
-    """Return a level as its condition takes it."""
-    levels = condition_class(name).card.levels
+def _usual(condition: Condition) -> list[Level]:
+    """Return the usual levels that a variant has."""
+    return [level for level in condition.card.levels if isinstance(level, str) or level <= condition.highest]
+
+
+def _level(text: str, word: str, name: str, variant: str) -> Level:
+    """Return a level as its condition takes it: that of the id, which has six digits."""
+    condition = condition_class(name)(variant)
+    levels, most = _usual(condition), condition.highest
     named = any(isinstance(level, str) for level in levels)
     try:
-        level: Level = condition_class(name).named_level(text) if named else float(text)
+        level: Level = condition.named_level(text) if named else float(f"{float(text):g}") + 0.0  # -0 is 0
     except ValueError:
         level = -1.0
     numbers = [known for known in levels if not isinstance(known, str)]
-    most = _MOST if max(numbers, default=1.0) > 1 else 1
     factor = min(numbers, default=0.0) > 1
     if not isinstance(level, str) and not (
         0 <= level <= most and (level in (0, 1) or level > 1 or not factor)
     ):
-        limits = "" if named else f"{'0 or ' if factor else ''}a number from {int(factor)} to {most}, "
+        limits = "" if named else f"{'0 or ' if factor else ''}a number from {int(factor)} to {most:g}, "
         usual = ", ".join(known if isinstance(known, str) else f"{known:g}" for known in levels)
         raise UsageError(
             f"{word!r}: {text!r} is not a level of {name} ({limits}such as {usual}); write {GRAMMAR}"

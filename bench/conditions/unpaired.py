@@ -24,6 +24,7 @@ class Unpaired(t.Condition):
 
     def edit(self, split: Split, level: t.Level, draws: t.Draws) -> t.Edited:
         """Give the rows of chosen ids numbers of their modality alone."""
+        t.require_pairs(self, split)
         ids = t.ids_of(split)
         numbers = np.unique(np.concatenate(list(ids.values())))
         lost = numbers[draws.first("ids", float(level), len(numbers))]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import conditions as t
-from bench.contract import Array, Split
+from bench.contract import Array, Split, Unsupported
 
 
 class Unseen(t.Condition):
@@ -31,6 +31,11 @@ class Unseen(t.Condition):
         """Keep rows of seen classes, under new numbers."""
         t.require_single_label(self, split)
         number, seen = self._numbers(split.n_classes, float(level), draws)
+        if seen == split.n_classes and float(level) > 0:
+            raise Unsupported(
+                f"a share {float(level):g} of {seen} classes makes none unseen, where two stay seen; take a "
+                "higher share, or data of more classes"
+            )
         edits = {}
         for name, modality in split.items():
             labels = _renumbered(modality.labels, number)

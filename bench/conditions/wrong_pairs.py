@@ -105,7 +105,8 @@ def read_index_file(path: Path, split: Split, *, by_row: bool) -> dict[str, t.Ed
         ways += [f"the {len(rows)} training rows of {modality}"] if len(right) == 1 else []
         raise DataError(
             f"{where}: {len(values)} indices, and an index file has one for each of "
-            f"{' or '.join(ways) or 'the rows of the other one of two modalities'}, in the data's order"
+            f"{' or '.join(ways) or 'the rows of the other one of two modalities'}, in the data's order (the "
+            "paper profile leaves no row out)"
         )
     _require_reordered(values, rows if of_rows else np.arange(len(items)), len(items), where)
     edits = {of: t.edit_of(split[of])}

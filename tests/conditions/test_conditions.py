@@ -170,6 +170,38 @@ def test_multi_label_noise_moves_one_label_of_a_row() -> None:
         _train("label-noise-multi", "", 0.5)
 
 
+UNPAIRED = Split({name: Modality(one.features, one.labels) for name, one in _split().items()}, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "level", "split", "noun"),
+    [
+        ("unseen", "unseen", 1.0, _split(classes=2), "unseen"),
+        ("unseen", "generalised", 0.1, _split(classes=3), "unseen"),
+        ("label-noise-open", "", 0.2, _split(classes=2), "known"),
+        ("label-noise-open", "unknown-40", 0.2, _split(classes=2), "known"),
+        ("wrong-pairs", "", 0.2, UNPAIRED, "correspond"),
+        ("unpaired", "", 1.0, UNPAIRED, "correspond"),
+        ("missing", "evenly", 0.5, UNPAIRED, "correspond"),
+        ("missing", "blocks", 0.5, UNPAIRED, "natural pairs"),
+    ],
+)
+def test_what_would_change_nothing_is_refused(
+    name: str, variant: str, level: float, split: Split, noun: str
+) -> None:
+    with pytest.raises(Unsupported, match=noun):
+        Applied(name, variant, level).to(split, split, SCOPE, 0)
+
+
+def test_the_variant_says_how_many_classes_are_unknown() -> None:
+    few, many = (
+        Applied("label-noise-open", variant, 0.2).to(_split(), _split(), SCOPE, 0)[0]
+        for variant in ("unknown-20", "unknown-40")
+    )
+    assert (few.n_classes, many.n_classes) == (5, 4)
+    assert _changed(_split(), few) <= _changed(_split(), many)
+
+
 def test_feature_noise_leaves_training_rows_and_the_other_modality() -> None:
     applied, train, test = Applied("feature-noise", "last", 1.0), _split(), _split(60)
     assert _bytes(applied.to(train, _split(30), SCOPE, 0)[0]) == _bytes(train)
@@ -221,7 +253,7 @@ def _rate(name: str, variant: str, level: float, labels: Array, seed: int) -> tu
     """Return the expected share of rows that change, and its standard deviation over draws."""
     miss = 1 - 1 / CLASSES
     if name == "label-noise-open":
-        unknown = float((labels == CLASSES - 1).mean())
+        unknown = float((labels >= {"unknown-20": CLASSES - 1, "unknown-40": CLASSES - 2}[variant]).mean())
         return unknown + level * (1 - unknown), math.sqrt(level * (1 - level) * unknown / ROWS)
     if variant == "shared-any":
         return level * miss, math.sqrt(level * miss * (1 - miss) / ROWS)
@@ -322,7 +354,20 @@ def test_words_mean_conditions() -> None:
     for word in ("labelnoise@.2", "label-noise@2", "label-noise@x", "label-noise/odd@.2", "late@last-0"):
         with pytest.raises(UsageError, match="late" if "late" in word else "label-noise"):
             parse_conditions([word])
-    for word in ("late@", "clean@.2", "long-tail@.2", "long-tail@1001", "feature-noise@inf"):
+    for word in (
+        *("late@", "clean@.2", "long-tail@.2", "long-tail@1001", "feature-noise@inf", "label-noise@nan"),
+        *("label-noise@-.2", "feature-noise/zeros-first@1", "feature-noise/zeros-last@2"),
+        *("unseen/same@.5", "feature-noise/same@1", "late/same@text"),
+    ):
         with pytest.raises(UsageError, match=word.partition("@")[0]):
             parse_conditions([word])
     assert len(parse_conditions(["long-tail@0/1/200", "feature-noise@.1/3"])) == 5
+    assert [one.level for one in parse_conditions(["feature-noise/zeros-last"]) if one] == [0.5]
+
+
+def test_a_level_is_that_of_the_id() -> None:
+    zero, long = parse_conditions(["label-noise@-0/.0", "label-noise@.12345678"])
+    assert zero is not None
+    assert long is not None
+    assert (zero.id, long.id) == ("label-noise@0", "label-noise@0.123457")
+    assert parse_conditions([long.id]) == [long]

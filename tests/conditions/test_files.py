@@ -128,6 +128,22 @@ def test_public_label_files_give_their_labels(layout: str, tmp_path: Path) -> No
     assert reached == pytest.approx(float((expected != split["image"].labels).mean()))
 
 
+@pytest.mark.parametrize("variant", ["shared", "shared-any", "per-modality"])
+def test_a_draw_in_a_released_layout_gives_the_rows_of_the_draw(variant: str, tmp_path: Path) -> None:
+    """What MRL, RONO and ELRCMR are given depends on the draw alone, not on the file that it comes from."""
+    split = _split(ROWS)
+    drawn, _, effective = Applied("label-noise", variant, 0.4).to(split, _split(30), SCOPE, 0)
+    labels: dict[str, Any] = {name: one.labels for name, one in drawn.items()}
+    _json(tmp_path / "l.json", [values.tolist() for values in labels.values()])
+    np.savez(tmp_path / "l.npz", **{f"{name}_labels": values for name, values in labels.items()})
+    if variant != "per-modality":
+        _npy(tmp_path / "l.npy", labels["image"].astype(np.float64))
+        _mat(tmp_path / "l.mat", np.eye(CLASSES)[labels["image"]])
+    for path in sorted(tmp_path.iterdir()):
+        train, reached = _read(f"label-noise={path}", split)
+        assert (_bytes(train), reached) == (_bytes(drawn), effective), path.name
+
+
 def test_lists_and_arrays_of_modalities_go_to_the_modality_that_they_are_of(tmp_path: Path) -> None:
     lists = {name: np.roll(NOISY, index).tolist() for index, name in enumerate(("image", "text", "audio"))}
     _json(tmp_path / "l.json", [*lists.values()])

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from bench import registry
-from bench.conditions import conditions, names
+from bench.conditions import conditions, names, parse_conditions
 from bench.conformance.conditions import condition_outcomes
 from bench.contract import PluginError
+from bench.experiment.conditions import harness_of
 from bench.records import Store
 from tests.grid import only_plugins, say, write_bundle
 
@@ -73,6 +74,22 @@ def plugin(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
 def test_a_broken_promise_is_found(plugin: str, promise: str) -> None:
     failed = {one.check.name for one in condition_outcomes(plugin) if one.status == "failed"}
     assert promise in failed
+
+
+def test_a_condition_of_an_entry_point_is_known_with_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say("new", "condition", "installed-rows", "--folder", tmp_path).check(0)
+    monkeypatch.syspath_prepend(tmp_path)
+    point = EntryPoint("mine", "installed_rows:InstalledRows", "bench.conditions")
+    monkeypatch.setattr(names, "entry_points", lambda group: [point])
+    names._conditions.cache_clear()
+    try:
+        assert [one.id for one in parse_conditions(["installed-rows@.5"]) if one] == ["installed-rows@0.5"]
+        assert ", installed-rows " in harness_of("installed-rows@0.5", registry.Versions())
+    finally:
+        monkeypatch.undo()
+        names._conditions.cache_clear()
 
 
 def test_an_entry_point_must_be_a_condition_of_a_new_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ def _words() -> Iterator[str]:
         levels = [level for level in cls.card.levels if isinstance(level, float)]
         for variant in cls.card.variants or ("",):
             head = f"{name}/{variant}" if variant else name
-            if variant != "blocks":  # it needs all rows side by side, and takes no row away
+            if variant != "blocks":  # it needs all rows side by side
                 yield f"{head}@{levels[0]:g}" if levels else f"{head}@text"
 
 
@@ -90,6 +90,12 @@ def test_what_was_taken_away_cannot_be_reached(word: str, bundles: dict[bool, Pa
     assert [name for name, *_ in calls] == (["fit", "extend"] if word.startswith("late") else ["fit"])
     taken = _require_out_of_reach(whole, calls)
     assert taken or word.startswith("feature-noise")
+
+
+def test_features_that_are_set_to_zero_cannot_be_reached(tmp_path: Path) -> None:
+    (tmp_path / "looking.py").write_text(PLUGIN, encoding="utf-8")
+    whole, calls = _given(write_bundle(tmp_path / "pairs.npz"), "missing/blocks@.8")
+    assert _require_out_of_reach(whole, calls) == round(0.8 * len(whole["image"]))
 
 
 def test_each_of_several_late_modalities_is_out_of_reach_before_and_after_its_turn(tmp_path: Path) -> None:
