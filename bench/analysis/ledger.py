@@ -47,6 +47,7 @@ class MetricName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a printed metric is: the id of a protocol, or ``because`` it is none of ours."""
 
     protocol: str = ""
+    condition: str = ""  # that the training data was under, such as ``label-noise@0.2``; empty for clean data
     because: str = ""
     remark: str = ""
 
@@ -86,6 +87,7 @@ class Meaning:
     modalities: tuple[str, ...]  # of the cells that could reproduce it, in the dataset's order
     direction: Direction | None  # query and gallery, or their average
     protocol: str  # id; empty where ``because`` states why it is none
+    condition: str  # id; ``clean`` for clean data
     because: str  # why it can never be compared; empty where it can
     remark: str  # what to know about a comparison
 
@@ -116,6 +118,7 @@ class Published:
             modalities=tuple(part for part in known if not name.modalities or part in name.modalities),
             direction=direction,
             protocol=metric.protocol,
+            condition=metric.condition or CLEAN,
             because=next(filter(None, reasons), ""),
             remark="; ".join(filter(None, (name.remark, metric.remark))),
         )
@@ -237,9 +240,9 @@ class LedgerRow:
 def ledger_of(results: Results, published: Published) -> list[LedgerRow]:
     """Return a line per published value and version of the real data that it can be compared with.
 
-    Only full methods with their usual settings, on clean real data, in the paper profile, under the same
-    protocol and on the same modalities are compared with a published value. Where there are none such, what
-    there is instead is named.
+    Only full methods with their usual settings, on real data under the same condition, in the paper profile,
+    under the same protocol and on the same modalities are compared with a published value. Where there are
+    none such, what there is instead is named.
     """
     recorded = cache(partial(_recorded, results))
     return [
@@ -247,11 +250,14 @@ def ledger_of(results: Results, published: Published) -> list[LedgerRow]:
     ]
 
 
-def run_command(methods: Sequence[str], dataset: str, modalities: Sequence[str] = ()) -> str:
+def run_command(
+    methods: Sequence[str], dataset: str, modalities: Sequence[str] = (), condition: str = CLEAN
+) -> str:
     """Return the command that runs methods as they were published, on some modalities; on all if empty."""
     words = ["python", "-m", "bench", "run", "--profile", "paper", "--datasets", dataset]
     words += ["--methods", ",".join(methods), "--seeds", str(SEEDS)]
     words += ["--modalities", ",".join(modalities)] if modalities else []
+    words += ["--conditions", condition] if condition != CLEAN else []
     return shlex.join(words)
 
 
@@ -264,9 +270,11 @@ def confined_to(meaning: Meaning) -> tuple[str, ...]:
 _Recorded = list[tuple[Data, RowGroup, Row]]
 
 
-def _recorded(results: Results, dataset: str, modalities: tuple[str, ...], protocol: str) -> _Recorded:
+def _recorded(
+    results: Results, dataset: str, modalities: tuple[str, ...], protocol: str, condition: str
+) -> _Recorded:
     """Return the rows of all methods that a value on these modalities of a dataset may be compared with."""
-    chosen = Filter(variants=["full"], datasets=[dataset], conditions=[CLEAN])
+    chosen = Filter(variants=["full"], datasets=[dataset], conditions=[condition])
     fitting = results.where(lambda record: chosen.admits(record) and _took(record, modalities))
     directions = list(permutations(modalities, 2))
     return [
@@ -301,7 +309,7 @@ def _took(record: Record, modalities: Sequence[str]) -> bool:
 
 
 def _ledger_rows(
-    value: Value, meaning: Meaning, recorded: Callable[[str, tuple[str, ...], str], _Recorded]
+    value: Value, meaning: Meaning, recorded: Callable[[str, tuple[str, ...], str, str], _Recorded]
 ) -> list[LedgerRow]:
     row = partial(LedgerRow, value, meaning)
     lacking = [] if meaning.method else [f"method {value.method}"]
@@ -313,13 +321,15 @@ def _ledger_rows(
         return [row(None, None, "not comparable", meaning.because)]
     found = [
         Ours(data, each.entries.get(meaning.direction, ABSENT), _not_comparable(data, group))
-        for data, group, each in recorded(meaning.dataset, meaning.modalities, meaning.protocol)
+        for data, group, each in recorded(
+            meaning.dataset, meaning.modalities, meaning.protocol, meaning.condition
+        )
         if each.method == meaning.method
     ]
     found.sort(
         key=lambda ours: (bool(ours.other), ours.entry.mean is None, ours.other, data_order(ours.data))
     )
-    command = run_command([meaning.method], meaning.dataset, confined_to(meaning))
+    command = run_command([meaning.method], meaning.dataset, confined_to(meaning), meaning.condition)
     if not found:
         alone = f" of {'+'.join(meaning.modalities)} alone" if confined_to(meaning) else ""
         return [row(None, None, "not run yet", f"no record{alone}", command)]

@@ -190,7 +190,7 @@ def test_ranks_and_the_summary_table_mix_nothing(results: Results, tables: list[
 
 def test_the_ledger_compares_a_published_value_with_one_row_of_each_data(results: Results) -> None:
     value = Value("DRCL", "emoji", "average", "mAP", 0.5, "a paper")
-    meaning = Meaning("drcl", "emoji", ("image", "text"), AVERAGE, "map@all", "", "")
+    meaning = Meaning("drcl", "emoji", ("image", "text"), AVERAGE, "map@all", "clean", "", "")
     published: Any = SimpleNamespace(values=[value], meaning=lambda _: meaning)
     papers = results.where(lambda record: record.identity.profile == "paper")
     seen = Counter[Data]()

@@ -26,6 +26,7 @@ from bench.analysis.ledger import (
 )
 from bench.analysis.results import Results
 from bench.analysis.tables import AVERAGE
+from bench.conditions import parse_conditions
 from bench.contract import DataError
 from bench.records import Record
 from bench.report import ReportData
@@ -43,6 +44,7 @@ NAMES = Names(
         "MAP": MetricName("map@all"),
         "MAP@50": MetricName("map@50/hits", remark="hits within 50"),
         "NOISE": MetricName(because="other training data: noise"),
+        "NOISE.2": MetricName("map@all", condition="label-noise@0.2"),
     },
     datasets={
         "Wiki": DatasetName("wikipedia"),
@@ -155,6 +157,18 @@ def test_what_was_not_run_has_the_command_that_runs_it() -> None:
     assert (plain.verdict, plain.because, plain.ours) == ("not run yet", "no record", None)
     assert confined.because == "no record of image+text alone"
     assert confined.command.endswith("--datasets xmedianet --methods mcca --seeds 5 --modalities image,text")
+
+
+def test_what_was_printed_under_a_condition_is_compared_with_records_under_it() -> None:
+    clean, noisy = on(values=0.5), on(values=0.3, condition="label-noise@0.2")
+    values = value(value=0.5), value(metric="NOISE.2", value=0.3)
+    lines = ledger([clean, noisy, on(values=0.1, condition="label-noise@0.4")], *values)
+    assert [line.verdict for line in lines] == ["reproduced"] * 2
+    assert [line.ours and line.ours.data.condition for line in lines] == ["clean", "label-noise@0.2"]
+    missing = only([clean], values[1])
+    assert missing.verdict == "not run yet"
+    assert missing.command.endswith("--seeds 5 --conditions label-noise@0.2")
+    assert len(part_of([], values).listings[0].items) == 2
 
 
 def test_a_method_that_was_trained_on_more_modalities_is_not_the_one_of_two() -> None:
@@ -275,6 +289,11 @@ def test_every_method_and_dataset_that_is_meant_is_registered(published: Publish
     assert datasets == {one.dataset for one in meant if one.dataset}
 
 
+def test_every_condition_of_a_metric_is_one(published: Published) -> None:
+    given = [one.condition for one in published.names.metrics.values() if one.condition]
+    assert [one.id for one in parse_conditions(given) if one] == given != []
+
+
 @pytest.mark.parametrize(
     ("dataset", "direction", "meant"),
     [
@@ -305,7 +324,7 @@ def test_a_method_is_known_by_its_title_in_any_case_or_by_a_given_name() -> None
 @pytest.mark.parametrize(
     ("changes", "because"),
     [
-        ({"metric": "MAP@all_NOISE0.2"}, "other training data"),
+        ({"metric": "MAP@all_4000labels"}, "other training data"),
         ({"metric": "NDCG"}, "other protocol: NDCG"),
         ({"source": "JFSE TPAMI Table 4"}, "other split"),
         ({"dataset": "NUS-WIDE(MvLDAN protocol)"}, "other split"),

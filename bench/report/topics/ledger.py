@@ -34,8 +34,8 @@ FIELDS: Final = (
 _INTRODUCTION: Final = (
     f"Values as papers and logs print them, and ours: reproduced within {REPRODUCED} mAP, close within "
     f"{CLOSE}, not reproduced beyond. Only the method itself with its published settings, on the real "
-    "data, in the paper profile, under the same protocol and on the same modalities is compared with "
-    "a published value; other records are named with the reason why they are not. A published "
+    "data under the same condition, in the paper profile, by the same protocol and on the same modalities is "
+    "compared with a published value; other records are named with the reason why they are not. A published "
     "value is a reference, not a truth: the same method differs by up to .1 between papers, so each source "
     "has a separate line, and how a paper chose its epoch is not always known."
 )
@@ -82,11 +82,11 @@ def parts(data: ReportData) -> list[Part]:
 
 
 def commands(rows: Sequence[LedgerRow]) -> list[str]:
-    """Return the commands that would run what is missing: one per dataset, for all its methods."""
-    found: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
+    """Return the commands that would run what is missing: one per dataset and condition, for all methods."""
+    found: dict[tuple[str, tuple[str, ...], str], dict[str, None]] = {}
     for row in rows:
         if row.command:
-            key = row.meaning.dataset, confined_to(row.meaning)
+            key = row.meaning.dataset, confined_to(row.meaning), row.meaning.condition
             found.setdefault(key, {})[row.meaning.method] = None
     return [run_command(list(methods), *key) for key, methods in sorted(found.items())]
 
