@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -75,7 +76,7 @@ class RecordOptions:
 def condition_words(words: Sequence[str], records: Sequence[Record]) -> list[str]:
     """Return conditions for a filter, from words as for `run`, or globs.
 
-    A name or a group means all its levels in ``records``.
+    A name or a group means all its levels in ``records``; a name with a variant, those of the variant.
 
     Raises:
         UsageError: for an unknown condition, variant or level.
@@ -90,9 +91,15 @@ def condition_words(words: Sequence[str], records: Sequence[Record]) -> list[str
         elif "@" in word:
             found += [applied.id for applied in parse_conditions([word]) if applied]
         else:
-            names = {applied.name for applied in parse_conditions([word]) if applied}
-            found += [condition for condition in known if name_of(condition) in names] or [word]
+            meant = parse_conditions([word])
+            heads = {_head(applied.id) if "/" in word else applied.name for applied in meant if applied}
+            found += [one for one in known if heads & {name_of(one), _head(one)}] or [word]
     return found
+
+
+def _head(condition: str) -> str:
+    """Return the name of a condition with its variant, without level or file."""
+    return re.split("[@=]", condition)[0]
 
 
 def _of_file(word: str, known: Sequence[str]) -> list[str]:

@@ -20,6 +20,7 @@ from bench.analysis.groups import data_of, device_of
 from bench.analysis.labels import EARLIER
 from bench.analysis.settings import SettingsProvenance
 from bench.analysis.tables import Row, Table, direction_name
+from bench.conditions.names import validation_rows
 from bench.records.protocols import base_of
 from bench.records.schema import Metric, Record, Result
 from bench.report.cells import directions_note
@@ -146,8 +147,9 @@ def _data(record: Record) -> Iterator[str | Rows]:
     identity, result = record.identity, record.result
     yield f"{identity.dataset}, {identity.data_kind}, fingerprint {identity.fingerprint[:16]}"
     if identity.condition:
-        level = "" if result is None else f"; level that the training rows reached: {result.effective}"
-        yield f"condition {identity.condition}{level}"
+        level = "" if result is None else f"level that the training rows reached: {result.effective}"
+        facts = f"condition {identity.condition}", level, validation_rows(identity.condition)
+        yield "; ".join(filter(None, facts))
     if result is not None:
         yield f"split: {result.split}; pairing of the training rows: {result.pairing}"
         sizes = sorted(result.rows.items())

@@ -11,6 +11,7 @@ from bench.analysis.across_datasets import BlockKey
 from bench.analysis.groups import CLEAN, Data
 from bench.analysis.labels import EARLIER, short_versions
 from bench.analysis.tables import Table
+from bench.conditions.names import validation_rows
 
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
@@ -47,9 +48,11 @@ def condition_name(about: Data | BlockKey) -> str:
 
 
 def under(about: Data | BlockKey, effective: str = "") -> str:
-    """Return the condition and its effective level for a caption; empty for clean data."""
-    level = f" (effective {effective})" if effective else ""
-    return f"under {about.condition}{level}, " if condition_name(about) else ""
+    """Return the condition, its effective level and validation rows for a caption; empty for clean data."""
+    if not (name := condition_name(about)):
+        return ""
+    facts = ", ".join(filter(None, (f"effective {effective}" if effective else "", validation_rows(name))))
+    return f"under {name} ({facts}), " if facts else f"under {name}, "
 
 
 def dataset_title(dataset: str, condition: str) -> str:

@@ -84,11 +84,14 @@ def test_commands_name_and_filter_conditions(made: Made) -> None:
         ("label-noise@.4", {"label-noise@0.4"}),
         ("noise", set(ASKED[1:4])),
         ("label-noise/*", {"label-noise/same@0.4"}),
+        ("label-noise/same", {"label-noise/same@0.4"}),
+        ("label-noise", set(ASKED[1:4])),
     ):
         assert _conditions(*where, "--conditions", words) == expected
     say("results", *where, "--conditions", "pairs").check(2, "condition")
     why = ("why", "sm", "mine", *where, "--seed")
-    say(*why, 0, "--condition", "label-noise@.4").check(0, "under label-noise@0.4", "training rows")
+    for word, validation in (("label-noise@.4", "clean"), ("label-noise/same@.4", "alike")):
+        say(*why, 0, "--condition", word).check(0, "@0.4", "training rows", f"validation {validation}")
     overview = say(*why, 1, "--modalities", "image,text", "--condition", "*")
     overview.check(0, *(f"--condition {name}" for name in ASKED))
     compared = say("compare", "sm", "mcca", "--dataset", "mine", *where, "--conditions", "label-noise@.8")
@@ -116,6 +119,7 @@ def test_what_was_drawn_is_written_as_the_cells_get_it(made: Made, tmp_path: Pat
     say(*command, tmp_path / "a.txt").check(2, ".csv nor .npz")
     say(*command[:3], "label-noise", "--write", tmp_path / "b.csv").check(2, "one level")
     say(*command[:3], "late@text", "--write", tmp_path / "b.csv").check(2, "late")
+    say(*command[:3], "label-noise-multi@.2", "--write", tmp_path / "b.csv").check(2, "label-noise")
     say(*command, tmp_path / "b.csv", "--modalities", "image,txet").check(2, "did you mean 'text'")
     assert not (tmp_path / "b.csv").exists()
 
@@ -132,7 +136,9 @@ def test_every_table_of_a_report_is_of_one_condition(made: Made) -> None:
         if conditions == {name}:
             assert (name == "clean") != (name.replace("/", "-") in path.name)
     text = (made.reports / "tables.md").read_text(encoding="utf-8")
-    assert "under label-noise@0.4 (effective 0.4), data" in text
+    assert "under label-noise@0.4 (effective 0.4, validation clean), data" in text
+    assert "under label-noise/same@0.4 (effective 0.4, validation alike), data" in text
+    assert "under unseen/generalised@0.5 (effective 0.333), data" in text
     assert "late@text" in (made.reports / "index.html").read_text(encoding="utf-8")
     levels = (made.reports / "conditions" / "index.md").read_text(encoding="utf-8")
     (unseen,) = re.findall(r"### unseen/generalised: .*?\n\n(?=###)", levels, re.DOTALL)

@@ -115,6 +115,16 @@ def test_what_is_lost_stands_in_one_table_with_intervals_and_in_one_grid(shelf: 
     assert {"DRCL", "12", "23", "38"} <= {*words}  # per cent: .11 of .91, .21 of .91, .3 of .8
 
 
+def test_levels_that_were_reached_are_noted_where_they_are_not_the_nominal_ones(shelf: Shelf) -> None:
+    for condition, reached in (("few-labels@0.1", 0.16), ("few-labels@0.5", 0.4997), ("late@last", "last")):
+        _add(shelf, 0.5, condition=condition)
+        shelf.records[-1] = with_result(shelf.records[-1], effective=reached)
+    tables = _tables(shelf)
+    note = "Levels that the training rows reached: few-labels@0.1 0.16."
+    assert tables["losses"].notes == (note,) == tables["levels_few-labels"].notes
+    assert tables["levels_late"].notes == () == tables["levels_label-noise"].notes
+
+
 def test_choices_among_modalities_stand_beside_each_other_under_every_condition() -> None:
     shelf = Shelf()
     notes = {"quality": {"image": 0.5, "text": 0.7}, "prior": "text"}
@@ -134,13 +144,17 @@ def test_the_flexibility_table_says_how_a_method_took_a_condition(shelf: Shelf) 
     rows = {"image": Rows(train=2, given=3, validation=1, test=3, dimension=2)}
     rows["text"] = rows["image"]
     shelf.records[-1] = with_result(shelf.records[-1], pairing="natural", rows=rows)
+    _add(shelf, 0.5, "sdml", 0, "unpaired@0.5")
+    shelf.records[-1] = with_result(shelf.records[-1], pairing="class-matched")
     _add(shelf, 0.5, "drcl", 0, "unpaired@1")
     shelf.records[-1] = with_result(shelf.records[-1], pairing="class-matched")
     late: dict[str, Any] = {"condition": "late@text", "harness": UNDER, "device": "cpu"}
     shelf.records.append(making.record(status="skipped", reason="joint", method="drcl", **late))
     ((_, found),) = flexibility(Results(shelf.records, _data(shelf).labels)).items()
-    assert [*found["sdml"]["unpaired"].how] == ["native, in part"]
+    assert found["sdml"]["unpaired"].how == {"native, in part": ("1",), "pseudo-pairs": ("0.5",)}
     assert [*found["drcl"]["unpaired"].how] == ["pseudo-pairs"]
+    lines = {line.label: line.cells for line in _tables(shelf)["flexibility"].lines}
+    assert [cell.missing for cell in lines["SDML"] if "pseudo-pairs at 0.5" in cell.text] == [False]
     assert (found["drcl"]["late"].how, found["drcl"]["late"].reasons) == ({"skipped": ("text",)}, ("joint",))
     assert "late: joint (DRCL)" in _tables(shelf)["flexibility"].notes
 

@@ -43,8 +43,8 @@ FIELDS: Final = (
 _INTRODUCTION: Final = (
     "A condition changes training data before any method sees them; the test stays clean, but for those "
     "about the test. All methods meet the same rows, and what is changed at one level is changed at every "
-    f"higher one. Validation data stay clean unless the condition says {SAME}. Levels are nominal; what was "
-    "reached stands in the captions of the mAP tables. Clean cells are those of the same dataset, "
+    f"higher one. Validation data stay clean unless the condition says {SAME}. Levels are nominal; notes say "
+    "what was reached where it differs. Clean cells are those of the same dataset, "
     "fingerprint, profile, device and versions. mAP is the average over directions."
 )
 _DROP_NOTE: Final = (
@@ -136,7 +136,27 @@ def _drop_exhibits(data: ReportData) -> Iterator[TableExhibit]:
             ("Method", CLEAN, *heads),
             lines,
             subject=data_subject(about, protocol),
+            notes=_reached([series for series, _ in found]),
         )
+
+
+def _reached(found: Sequence[LevelSeries]) -> tuple[str, ...]:
+    """Return a note on the levels that the training rows reached, where these are not the nominal ones."""
+    reached = [
+        f"{table.data.condition} {table.effective}"
+        for series in found
+        for level, table in series.levels.items()
+        if table.effective and not _is_nominal(table.effective, level)
+    ]
+    return (f"Levels that the training rows reached: {'; '.join(reached)}.",) if reached else ()
+
+
+def _is_nominal(effective: str, level: str) -> bool:
+    """Return whether a level was reached but for the rounding to whole rows."""
+    try:
+        return all(abs(float(word) - float(level)) < 0.005 for word in effective.split(" to "))
+    except ValueError:  # names of modalities
+        return effective == level
 
 
 def _choice_exhibits(data: ReportData) -> list[TableExhibit]:
@@ -204,7 +224,8 @@ def _loss_exhibit(series: LevelSeries, losses: Sequence[Loss]) -> TableExhibit:
         lines.append(Line(one.row.label, cells, search=f"{one.row.label} {one.key.method}"))
     drop = () if series.clean is None else ("drop", "drop in %", "its rank")
     headings = ("Method", *series.tables, *(["mean over levels"] if several else []), "rank", *drop)
-    values, notes = (Values("conditions/levels.csv", FIELDS, list(_values(series, losses))),), list[str]()
+    values = (Values("conditions/levels.csv", FIELDS, list(_values(series, losses))),)
+    notes = [*_reached([series])]
     if series.clean is None:
         notes.append("No clean cell of the same data and protocol is recorded.")
     elif not all(one.comparable for one in losses):
@@ -238,7 +259,7 @@ def _flexible_exhibit(
             words = [*found.how]
             if len(words) > 1:
                 words = [f"{word} at {', '.join(levels)}" for word, levels in found.how.items()]
-            missing = words not in ([], ["native"], ["native, in part"], ["pseudo-pairs"])
+            missing = not found.how.keys() <= {"native", "native, in part", "pseudo-pairs"}
             cells.append(Cell("; ".join(words) or NOT_RUN, missing=missing, records=found.records))
             for why in found.reasons:
                 reasons[f"{name}: {why.removeprefix(f'{title} ')}"][title] = None

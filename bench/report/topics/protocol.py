@@ -11,6 +11,7 @@ from bench import registry
 from bench.analysis.groups import CLEAN, Data, RowGroup, harness_for_clean
 from bench.analysis.labels import EARLIER, cards_of
 from bench.analysis.statistics import ALPHA, LEVEL, PERMUTATIONS, REGION, RESAMPLES
+from bench.conditions.names import validation_rows
 from bench.plural import counted
 from bench.records.protocols import base_of
 from bench.records.schema import Record, Rows
@@ -116,6 +117,7 @@ def _data(groups: Mapping[Data, Sequence[RowGroup]]) -> Iterator[str]:
         effective = {one.effective for one in results if one.effective is not None}
         facts = [f"fingerprint {key.fingerprint[:8]}", *sorted({f"split {one.split}" for one in results})]
         facts += [f"level that the training rows reached {_span(effective)}"] if effective else []
+        facts += filter(None, [validation_rows(key.condition)])
         yield f"{name} ({', '.join(facts)}): {_all_sizes(sizes)}."
     if pairing:
         words = (
