@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from bench.conditions import conditions
 from tests.documents import ROOT, blocks, copy_with_methods, execute
 
 PAGE = ROOT / "docs" / "conditions.md"
+STUDY = ROOT / "docs" / "study.md"
 
 
 def test_every_block_of_the_page_runs(tmp_path: Path) -> None:
@@ -27,3 +29,10 @@ def test_the_page_names_every_condition_with_its_variants() -> None:
     for name, cls in conditions().items():
         (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
         assert [variant for variant in cls.card.variants if f"`{variant}`" not in row] == []
+
+
+def test_every_number_with_an_interval_in_the_words_of_the_study_is_in_its_tables() -> None:
+    words, _, tables = STUDY.read_text(encoding="utf-8").partition("## What was run")
+    found = re.findall(r"(\.\d{3})\s±\s(\.\d{3})", words)
+    assert len(found) > 50
+    assert [pair for pair in found if "0{} ± 0{}".format(*pair) not in tables] == []
