@@ -1,4 +1,4 @@
-"""Hooks of mkdocs: notebooks become pages, with the outputs that they were saved with."""
+"""Hooks of mkdocs: notebooks become pages with their saved outputs; a number stays beside its deviation."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
     if page.file.generated_by is not None:
         return markdown
     return re.sub(r"(\]\([^)\s]+)\.ipynb\)", r"\1.md)", markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Keep a number and its deviation on one line."""
+    return html.replace(" ± ", "\u00a0±\u00a0")
 
 
 def _cell(cell: dict[str, Any]) -> str:
