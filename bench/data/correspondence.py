@@ -40,6 +40,71 @@ def stated_ids(
     return {name: values.astype(np.int64) for name, values in raw.items()}
 
 
+def labels_by_ids(
+    source: ArrayFile,
+    labels: Array,
+    slot: tuple[str, str],
+    ids: Mapping[str, str | None],
+    of_labels: str | None,
+) -> Array | None:
+    """Return the labels of a modality's rows by their ids, from one list for all modalities.
+
+    Args:
+        source: of the arrays.
+        labels: one for each row or id.
+        slot: part and modality.
+        ids: key of the ids of each modality, where it has some.
+        of_labels: key of the ids of the labels, or of all modalities, if there is one.
+
+    Returns:
+        The labels ``(n,)`` or ``(n, C)``; None where the list is in the order of the rows, or has no ids.
+
+    Raises:
+        DataError: if an id has no label, or several.
+    """
+    part, name = slot
+    key = ids[name]
+    labels = labels.reshape(-1) if labels.shape[:1] == (1,) else labels
+    if key is None or not labels.ndim:
+        return None
+    mine = source.array(key).reshape(-1)
+    if of_labels in (None, key) and len(mine) == len(labels):
+        if of_labels is None:
+            _require_one_order(source, labels, ids, part)
+        return None
+    for found in [one for one in ids.values() if one] if of_labels in (None, key) else [of_labels]:
+        known = source.array(str(found)).reshape(-1)
+        alike = len(known) == len(labels) and are_texts(known) == are_texts(mine)
+        if alike and len(np.unique(known)) == len(known):
+            order = np.argsort(known, kind="stable")
+            rows = order[np.minimum(np.searchsorted(known, mine, sorter=order), len(known) - 1)]
+            if (known[rows] == mine).all():
+                return np.asarray(labels[rows])
+    if of_labels not in (None, key):
+        raise DataError(
+            f"{source.path}: not all ids in {key!r} are, once each, in {of_labels!r} of the labels"
+        )
+    return None
+
+
+def _require_one_order(source: ArrayFile, labels: Array, ids: Mapping[str, str | None], part: str) -> None:
+    """Refuse one list of labels for modalities whose ids are in different orders.
+
+    Raises:
+        DataError: if an id would have two labels.
+    """
+    first, *others = [source.array(key).reshape(-1) for key in dict.fromkeys(ids.values()) if key]
+    for other in others:
+        if len(first) == len(other) == len(labels) and are_texts(first) == are_texts(other):
+            _, rows, same = np.intersect1d(first, other, return_indices=True)
+            if (labels[rows] != labels[same]).any():
+                names = " and ".join(name for name, key in ids.items() if key)
+                raise DataError(
+                    f"{source.path}: {part} has one list of labels, and the ids of {names} are in different "
+                    f"orders; give each modality separate labels, such as '{part}_{next(iter(ids))}_labels'"
+                )
+
+
 def repeated_ids(labels: Mapping[str, Array]) -> dict[str, NDArray[np.int64]]:
     """Return ids where each row of one modality has equally many of the others, in order, with its label.
 

@@ -40,8 +40,11 @@ def cut(source: ArrayFile, keys: Keys) -> tuple[ArrayFile, Keys, list[str]]:
         count = next((count for count in by_count if count in (*shape[:1], *shape[-1:])), -1)
         if count < 0:
             counts = " or ".join(map(str, by_count))
-            lists = keys.splits or [*keys.rows.values()]
-            raise DataError(f"{source.where(key)}: shape {shape} for {counts} rows ({', '.join(lists)})")
+            lists = ", ".join(keys.splits or keys.rows.values())
+            raise DataError(
+                f"{source.where(key)}: shape {shape} for {counts} rows ({lists}). To leave it out, name the "
+                f"others: python -m bench data import {source.path} --output mine.npz --image KEY --text KEY"
+            )
         for part, rows in by_count[count].items():
             name = f"{part}_{key}"
             whole[name] = _Rows(key, rows, shape[0] != count)
@@ -151,7 +154,10 @@ class _Cutter:
             known = found.setdefault(len(words), parts)
             if any(not np.array_equal(known.get(part, ()), rows) for part, rows in parts.items()):
                 lists = " and ".join(self.keys.splits)
-                raise DataError(f"{self.source.path}: {lists} name different parts for the same rows")
+                raise DataError(
+                    f"{self.source.path}: {lists} name different parts for the same rows; sort all arrays by "
+                    "id, or store train and test apart"
+                )
         return found
 
     def by_share(self) -> dict[int, _Parts]:

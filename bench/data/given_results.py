@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
@@ -72,7 +72,7 @@ class GivenKind(NamedTuple):
 def kind_of_given(path: Path, dataset: Sequence[str] = ()) -> GivenKind:
     """Return of which modalities a file holds embeddings or similarities; see `read_given`."""
     with open_arrays(path) as source:
-        keys = _keys(path, source.keys(), dataset)
+        keys = _keys(source, dataset)
     return GivenKind(_modalities(keys.rows, keys.matrices), bool(keys.matrices))
 
 
@@ -135,7 +135,7 @@ def read_given(path: Path, test: Split | None = None, gallery: Split | None = No
         DataError: if an array is not as described, or not of the rows of the split; in one sentence.
     """
     with open_arrays(path) as source:
-        keys = _keys(path, source.keys(), tuple(test or ()))
+        keys = _keys(source, tuple(test or ()))
         names = _modalities(keys.rows, keys.matrices)
         labels = {name: read_labels(source, key) for name, key in keys.labels.items()}
         sizes = {name: len(test[name]) for name in names} if test else {}
@@ -226,14 +226,20 @@ def _modalities(rows: Mapping[str, object], matrices: Mapping[Pair, object]) -> 
     return tuple(rows or dict.fromkeys(name for pair in matrices for name in pair))
 
 
-def _keys(path: Path, keys: Collection[str], dataset: Sequence[str]) -> _Keys:
+def _keys(source: ArrayFile, dataset: Sequence[str]) -> _Keys:
     """Find the arrays of the modalities of a dataset, or of those that have labels in the file.
 
     Raises:
         DataError: if there is nothing to rank, or if there are two kinds of it.
     """
+    path, keys = source.path, source.keys()
     labelled = dict.fromkeys(key.removesuffix(end) for key in keys for end in _LABELS if key.endswith(end))
     labels = {name: next(name + end for end in _LABELS if name + end in keys) for name in labelled}
+    of_all = next((end[1:] for end in _LABELS if end[1:] in keys), "")
+    if of_all and not labels:
+        count = max(source.shape(of_all), default=0)
+        shapes = {name: source.shape(name) for name in keys if not name.startswith((of_all, _GALLERY))}
+        labels = {name: of_all for name, shape in shapes.items() if len(shape) == 2 and shape[0] == count}
     names = [name for name in (dataset or labels) if name]
     rows = {name: name for name in names if name in keys}
     matrices = {
@@ -243,7 +249,8 @@ def _keys(path: Path, keys: Collection[str], dataset: Sequence[str]) -> _Keys:
         if f"{query}{joint}{other}" in keys
     }
     if len(rows) < 2 and not matrices:
-        of = f"the modalities {', '.join(names)}" if names else "any modality (no array ends in _labels)"
+        without = "any modality (no array is called labels, or ends in _labels)"
+        of = f"the modalities {', '.join(names)}" if names else without
         shown = ", ".join(sorted(keys)[:8]) or "none"
         raise DataError(
             f"{path}: it has no embeddings of two of {of}, and no similarities such as image_text; its "

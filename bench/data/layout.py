@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import Array, DataError, Modality, Pairing, Split
+from bench.contract.data import labelled
 from bench.data.checks import feature_matrix
-from bench.data.correspondence import repeated_ids, sorted_by_class, stated_ids
+from bench.data.correspondence import labels_by_ids, repeated_ids, sorted_by_class, stated_ids
 from bench.data.cutting import cut
 from bench.data.formats.array_file import ArrayFile, are_texts, texts
 from bench.data.keys import Choices, Keys, Role
@@ -133,59 +134,43 @@ class _Reading:
             shared |= {slot[0]} if key in read else set()
             values = read[key] if key in read else self.source.array(key)
             read[key] = values
-            given = {what: self._all_of(slot[0], what) for what in ("labels", "ids")}
-            if "" in given["labels"] and any(given["ids"]):
-                values = self._by_ids(slot, key, values)
+            of_all = self.keys.roles.get(Role(slot[0], "labels", "")) == key
+            if of_all:
+                ids = {name: self.keys.of(slot[0], "ids", name) for name in self.names}
+                of_labels = self.keys.roles.get(Role(slot[0], "ids", ""))
+                if (by_ids := labels_by_ids(self.source, values, slot, ids, of_labels)) is not None:
+                    self._note(slot[0], f"rows of {slot[1]} have the labels of their ids in {key}")
+                    values = by_ids
             shape = self.source.shape(features)
             if slot in self.source.times:
                 values = self.source.labels(slot, values, shape[0])
-            elif "" in given["labels"]:
+            elif of_all:
                 values = self._for_repeated(slot, key, values, shape)
-            known = shape[0] if len(shape) == 2 else None
-            if known is not None and values.ndim == 2 and 1 not in values.shape:
-                known = known if known in values.shape else shape[1]
-            raw[slot] = Raw(values, self.source.where(key), known)
+            count = self._count(slot[0], shape, values, values is read[key]) if len(shape) == 2 else None
+            raw[slot] = Raw(values, self.source.where(key), count)
         return raw, shared
 
-    def _all_of(self, part: str, what: str) -> set[str]:
-        """Return the modalities that have separate labels or ids; empty for those of all."""
-        return {role.modality for role in self.keys.roles if role[:2] == (part, what)}
+    def _count(self, part: str, shape: tuple[int, ...], labels: Array, as_stored: bool) -> int:
+        """Return the number of samples of a matrix: a length that its labels have, too.
+
+        Of two, the one that all matrices of the part have: there may be as many topics as classes.
+        """
+        lengths = [length for length in shape if length in labels.shape]
+        others = [self.source.shape(key) for (other, _), key in self._slots() if other == part]
+        common = [length for length in lengths if as_stored and all(length in one for one in others)]
+        return next(iter(common or lengths), shape[1])
 
     def _for_repeated(self, slot: Slot, key: str, values: Array, shape: tuple[int, ...]) -> Array:
         """Return labels of all modalities for one that has several rows for each, such as captions."""
         count = max(values.shape, default=0) if values.ndim < 2 or 1 in values.shape else len(values)
-        if len(shape) != 2 or not count or {*values.shape} & {*shape} or shape[0] % count:
+        with_ids = self.keys.of(slot[0], "ids", slot[1]) is not None
+        if with_ids or len(shape) != 2 or not count or {*values.shape} & {*shape} or shape[0] % count:
             return values
         times = shape[0] // count
         self._note(
             slot[0], f"each label in {key} is that of {times} rows of {slot[1]} that follow each other"
         )
         return np.repeat(values.reshape(count, -1), times, axis=0)
-
-    def _by_ids(self, slot: Slot, key: str, values: Array) -> Array:
-        """Return the labels of rows by their ids, where one list holds those of another modality."""
-        part, name = slot
-        ids = {other: self.keys.of(part, "ids", other) for other in self.names}
-        if ids[name] is None:
-            return values
-        mine = self.source.array(str(ids[name])).reshape(-1)
-        labelled = self.keys.roles.get(Role(part, "ids", ""), ids[name])
-        if labelled == ids[name] and len(mine) == len(values):
-            return values
-        for found in ids.values() if labelled == ids[name] else (labelled,):
-            known = self.source.array(found).reshape(-1) if found else values[:0]
-            if len(known) == len(values) and len(np.unique(known)) == len(known):
-                order = np.argsort(known, kind="stable")
-                at = np.minimum(np.searchsorted(known, mine, sorter=order), len(known) - 1)
-                rows = order[at]
-                if (known[rows] == mine).all():
-                    self._note(part, f"rows of {name} have the labels of their ids in {key}")
-                    return np.asarray(values[rows])
-        if labelled != ids[name]:
-            raise DataError(
-                f"{self.path}: not all ids in {ids[name]!r} are, once each, in {labelled!r} of the labels"
-            )
-        return values
 
     def _flag(self, key: str) -> bool:
         value = self.source.array(key)
@@ -249,7 +234,7 @@ class _Reading:
                 f"{str(values.reshape(-1)[:1])[:60]}; to make features of texts, or of files: "
                 f"python -m bench data extract {self.path} --output mine.npz --{name} ENCODER"
             )
-        if values.ndim == 3:
+        if values.ndim > 2:
             raise not_stacked(values.shape, part, name, where)
         if values.ndim != 2 or 0 in values.shape or values.dtype.kind not in "biuf":
             return feature_matrix(values, where)
@@ -351,9 +336,9 @@ class _Reading:
         """Return whether equal labels suggest pairs, with a note."""
         first, *others = labels.values()
         state = "a key 'paired' or '..._ids' states it"
-        different, known = np.zeros(len(first), dtype=bool), _labelled(first)
+        different, known = np.zeros(len(first), dtype=bool), labelled(first)
         for other in others:
-            known = known & _labelled(other)
+            known = known & labelled(other)
             unequal = first != other
             different |= unequal if unequal.ndim == 1 else unequal.any(axis=1)
         different &= known
@@ -391,7 +376,3 @@ class _Reading:
                 raise DataError(f"{self.path}: no {part} row of {name} has a label")
             if without:
                 self.notes.append(f"{part}: {without} of {len(modality)} rows of {name} have no label")
-
-
-def _labelled(labels: Array) -> NDArray[np.bool_]:
-    return np.asarray(labels >= 0 if labels.ndim == 1 else (labels >= 0).all(axis=1))

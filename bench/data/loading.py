@@ -24,7 +24,6 @@ from bench.data.bundle import ENDINGS, Bundle, bundle_files, layout_facts, read_
 from bench.data.checks import check_splits
 from bench.data.findings import findings
 from bench.data.fingerprint import content_fingerprint
-from bench.data.formats import is_folder
 from bench.data.locations import data_folder, files_below, find_file, how_to_get, path_of, similar_files
 from bench.data.look_alike import look_alike, rule_digest
 from bench.data.partition import RowLimits, capped, capped_rows, row_limits
@@ -333,5 +332,5 @@ def is_bundle(name_or_path: str | Path) -> bool:
         or text.lower().endswith(ENDINGS)
         or os.sep in text
         or "/" in text
-        or (bool(text) and text not in registry.dataset_names() and is_folder(text))
+        or (bool(text) and text not in registry.dataset_names() and os.path.exists(text))  # noqa: PTH110
     )

@@ -1,11 +1,26 @@
-"""Recipes that messages propose for arrays whose keys do not say what they are."""
+"""Refusals that propose what to do: a recipe, or another command."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from bench.contract import DataError
 from bench.data.formats.array_file import ArrayFile
+
+
+class NoFeatures(DataError):
+    """No array is of a part that is needed."""
+
+
+def no_features(path: Path, part: str, keys: Sequence[str]) -> NoFeatures:
+    """Return the refusal of a file without features of a part; of all rows, if that is empty."""
+    example = f"'{part}_image' and '{part}_image_labels'" if part else "'image' and 'image_labels'"
+    return NoFeatures(
+        f"{path}: no {part or 'image'} features; a feature bundle has keys such as {example}, this file has "
+        f"{', '.join(keys[:8]) or 'none'}. Name its arrays in a recipe, or import it: python -m bench data "
+        f"import {path} --output mine.npz --image KEY --text KEY --labels KEY"
+    )
 
 
 def unnamed(source: ArrayFile, keys: Sequence[str]) -> DataError:
@@ -33,4 +48,12 @@ def recipe_of(parts: Mapping[str, Mapping[str, str]]) -> str:
     return ", ".join(
         f"{part}: {{{', '.join(f'{name}: {key}' for name, key in keys.items())}}}"
         for part, keys in parts.items()
+    )
+
+
+def one_modality(path: Path, name: str, key: str) -> DataError:
+    """Return the refusal of a file with one modality."""
+    return DataError(
+        f"{path}: only one modality, {name} = {key}, and retrieval across modalities needs two. If another "
+        f"file holds the other, import both: python -m bench data import {path} OTHER --output mine.npz"
     )

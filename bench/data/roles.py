@@ -16,7 +16,7 @@ from typing import Final
 from bench.contract import DataError
 from bench.data.formats.array_file import ArrayFile
 from bench.data.keys import Ambiguous, Choices, Keys, Role
-from bench.data.proposals import recipe_of, unnamed
+from bench.data.proposals import NoFeatures, no_features, one_modality, recipe_of, unnamed
 from bench.data.words import (
     GENERIC,
     KNOWN,
@@ -35,10 +35,6 @@ from bench.data.words import (
 _SPLITS: Final = ("split", "splits", "set", "subset", "partition", "fold")
 _PAIRED: Final = ("paired", "aligned", "unpaired")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-
-
-class _NoFeatures(DataError):
-    """No array is of a part that is needed."""
 
 
 def roles_of(source: ArrayFile, choices: Choices | None = None) -> Keys:
@@ -61,7 +57,8 @@ def roles_of(source: ArrayFile, choices: Choices | None = None) -> Keys:
     try:
         return _Roles(source.path, keys, choices, lists).found()
     except DataError as error:
-        named = any(says_something(key) or not key.rpartition("/")[2].isdigit() for key in keys)
+        last = [key.rpartition("/")[2].removeprefix("arr_") for key in keys]  # as numpy.savez names arrays
+        named = any(says_something(key) for key in keys) or not all(map(str.isdigit, last))
         if not named and len(keys) > 1:
             raise unnamed(source, keys) from None
         try:
@@ -94,7 +91,7 @@ class _Roles:
             except Ambiguous:
                 raise
             except DataError as other:
-                raise (other if isinstance(error, _NoFeatures) else error) from None
+                raise (other if isinstance(error, NoFeatures) else error) from None
         if not all(role.modality for role in literal.roles if role.what == "labels"):
             with suppress(DataError):  # with labels for all modalities it is no bundle, whose names must stay
                 return self.by_words()
@@ -138,7 +135,7 @@ class _Roles:
             if what == "features" and key in self.lists:
                 seen = _role(part, without_parts(words_of(key), PART_OF), True)
                 if seen is not None and seen.what != "features":
-                    raise DataError(f"{self.path}, key {key!r}: a list, and no features")
+                    raise DataError(f"{self.path}, key {key!r}: a list, where a matrix is expected")
                 found.unused.append(key)
                 continue
             name = named if what == "features" else name
@@ -183,10 +180,9 @@ class _Roles:
         chosen |= {Role("", "labels", ""): choices.labels} if choices.labels else {}
         stems = {without_parts(words.get(key) or words_of(key), parts): role for role, key in chosen.items()}
         whole: list[tuple[Role, str]] = []
-        for key, listed in words.items():
-            part, stem = part_of(listed, parts), without_parts(listed, parts)
-            role = stems[stem]._replace(part=part) if stem in stems else self._of_last_name(key, part, stem)
-            role = role or _role(part, stem, others)
+        for key in sorted(words, key=lambda key: not key.endswith("_ids") or key[:-4] not in words):
+            part, stem = part_of(words[key], parts), without_parts(words[key], parts)
+            role = self._of_words(key, words, parts, stems, others)
             if role is not None and stem not in stems and role.what in {one.what for one in chosen}:
                 role = None
             if role is None or (role.what == "features" and key in self.lists):
@@ -244,7 +240,7 @@ class _Roles:
         features = {role.modality: key for role, key in whole.items() if role.what == "features"}
         if found.features("train") or found.split or len(features) < 2:
             if len(features) == 1 and not any(role.what == "features" for role in found.roles):
-                raise self._one_modality(*features.popitem())
+                raise one_modality(path, *features.popitem())
             found.unused += [*(key for _, key in given), *found.rows.values()]
             found.rows = {}
             if share:
@@ -263,7 +259,7 @@ class _Roles:
             return
         elif "train" not in found.rows:
             self._refuse_numbered()
-            named = ", ".join(f"{role.say()} = {key}" for role, key in whole.items())
+            named = ", ".join(f"{role.say()} = {key}" for role, key in [*whole.items()][:12])
             raise DataError(
                 f"{path}: its arrays are of all rows ({named}), and no list states which rows are of train "
                 "or of test; add a list 'split' of the words train and test (also validation, gallery), "
@@ -307,6 +303,26 @@ class _Roles:
             + " ".join(f"--split {part}={word}" for part, word in options.items())
         )
 
+    def _of_words(
+        self,
+        key: str,
+        words: Mapping[str, Sequence[str]],
+        parts: Mapping[str, str],
+        stems: Mapping[tuple[str, ...], Role],
+        others: bool,
+    ) -> Role | None:
+        """Return the role of a key by its words, as stated of the same words, or as ids of an array."""
+        part, stem = part_of(words[key], parts), without_parts(words[key], parts)
+        if stem in stems:
+            return stems[stem]._replace(part=part)
+        array = key[:-4] if key.endswith("_ids") else ""  # such as a dict with ids, whatever it is called
+        known = self._of_words(array, words, parts, stems, others) if array in words else None
+        if known is not None and (known.what == "features" or known[1:] == ("labels", "")):
+            return known._replace(what="ids")
+        if key not in self.lists and self.lists:  # a matrix
+            stem = tuple(word for word in stem if WHAT_OF.get(word) not in ("ids", "missing", "present"))
+        return self._of_last_name(key, part, stem) or _role(part, stem, others)
+
     def _of_last_name(self, key: str, part: str, stem: Sequence[str]) -> Role | None:
         """Return the role of a list whose last name tells it: ids, or rows of a part; None for others."""
         last = words_of(key.rpartition("/")[2])
@@ -325,23 +341,19 @@ class _Roles:
         needed = ("",) if found.of_all_rows else ("train", "test")
         for part in needed:
             if not found.features(part):
-                called = part or "image"
-                example = (
-                    f"'{part}_image' and '{part}_image_labels'" if part else "'image' and 'image_labels'"
-                )
-                raise _NoFeatures(
-                    f"{path}: no {called} features; a feature bundle has keys such as {example}, this file "
-                    f"has {', '.join(self.keys[:8]) or 'none'}. Name its arrays in a recipe, or import it: "
-                    f"{self.command} --image KEY --text KEY --labels KEY"
-                )
+                raise no_features(path, part, self.keys)
         names = [*found.features(needed[0])]
         for part in found.parts:
             here = [*found.features(part)]
             if not found.of_all_rows and set(here) != set(names):
                 raise DataError(f"{path}: train has the modalities {names}, {part} has {here}")
-            labels = [key for role, key in found.roles.items() if role[:2] == (part, "labels")]
-            if len(labels) == 1 and found.paired:  # those of one modality are those of all
-                found.roles.setdefault(Role(part, "labels", ""), labels[0])
+            labels = [role for role in found.roles if role[:2] == (part, "labels")]
+            with_ids = all(found.of(part, "ids", name) for name in here)
+            if len(labels) == 1 and (found.paired or with_ids):  # those of one modality are those of all
+                owner, key = labels[0].modality, found.roles[labels[0]]
+                found.roles.setdefault(Role(part, "labels", ""), key)
+                if owner and with_ids:
+                    found.roles.setdefault(Role(part, "ids", ""), str(found.of(part, "ids", owner)))
             for name in here:
                 if found.of(part, "labels", name) is None:
                     key = f"{found.features(part)[name]}_labels"
@@ -353,14 +365,7 @@ class _Roles:
                         + (hint if others else "")
                     )
         if len(names) < 2:
-            raise self._one_modality(names[0], found.features(needed[0])[names[0]])
-
-    def _one_modality(self, name: str, key: str) -> DataError:
-        return DataError(
-            f"{self.path}: only one modality, {name} = {key}, and retrieval across modalities needs two. If "
-            f"another file holds the other, import both: python -m bench data import {self.path} OTHER "
-            "--output mine.npz"
-        )
+            raise one_modality(path, names[0], found.features(needed[0])[names[0]])
 
 
 def _role(part: str, stem: Sequence[str], labels_elsewhere: bool) -> Role | None:
@@ -370,7 +375,8 @@ def _role(part: str, stem: Sequence[str], labels_elsewhere: bool) -> Role | None
     elif stem[-1:] == ("ids",):  # of labels, too
         what = "ids"
     else:
-        what = next((WHAT_OF[word] for word in stem if word in WHAT_OF), "features")
+        meant = [WHAT_OF[word] for word in stem if word in WHAT_OF]
+        what = "labels" if meant[:1] == ["ids"] and "labels" in meant else next(iter(meant), "features")
     silent = {*WHAT_OF, "all", *(("y", "x") if what == "labels" else ())}
     rest = [word for word in stem if word not in silent]
     if labels_elsewhere and rest in (["x"], ["y"]):  # the classical pair of matrices with labels beside it

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import Array, DataError
 from bench.data.formats.array_file import ArrayFile
+from bench.data.formats.samples import MOST_ROWS
 from bench.data.formats.stored import Rows, cut_in_memory
 from bench.data.keys import Keys, Role
 from bench.data.words import MODALITY_OF
-
-_MOST: Final = 10
-"""More rows for each picture are words of a text rather than captions."""
 
 
 class _List(NamedTuple):
@@ -48,7 +46,7 @@ class Stacked(ArrayFile):
             labels = source.shape(str(keys.of(part, "labels", name)))
             if shape[0] not in labels and shape[2] in labels:
                 shape = shape[::-1]
-            if shape[1] > _MOST:
+            if shape[1] > MOST_ROWS:
                 continue
             self._matrices[key], self.times[part, name] = shape, shape[1]
             for listed in ("ids", "missing", "present"):
@@ -113,7 +111,12 @@ class Stacked(ArrayFile):
 
 
 def not_stacked(shape: tuple[int, ...], part: str, name: str, where: str) -> DataError:
-    """Return the refusal of an array with three dimensions that may be anything, such as pixels or words."""
+    """Return the refusal of an array with more dimensions, which may be anything, such as pixels or words."""
+    if len(shape) > 3:
+        return DataError(
+            f"{where}: features must be a matrix (n, d), found shape {shape}; reduce each item to a vector, "
+            "such as pictures in files by data extract"
+        )
     count, times, width = shape
     return DataError(
         f"{where}: features must be a matrix (n, d), found shape {shape}. If these are {times} rows for each "

@@ -27,8 +27,8 @@ from scipy.sparse import csr_matrix, save_npz
 from bench.contract import DataError, UsageError
 from bench.data import open_arrays
 from bench.data.bundle import read_bundle
-from tests.data.layouts import FILES, NAMES, arrays, dump, of_all_rows, views
-from tests.data.released import write_mat73
+from tests.data.layouts import FILES, NAMES, arrays, dump, of_all_rows, shared, views
+from tests.data.released import add_strings, write_mat73
 
 SECONDS = 60
 
@@ -67,6 +67,16 @@ def _large(path: Path, protocol: int) -> None:
     dump(path, {key: np.repeat(v, 500, axis=0) for key, v in arrays().items()}, protocol)
 
 
+def _strings(path: Path) -> None:
+    savemat(path, arrays())
+    add_strings(path, ["notes"])
+
+
+def _captions(path: Path) -> None:
+    values = {key: [[row, row] for row in v] if "text" in key else v for key, v in shared().items()}
+    path.write_text(json.dumps(values, default=np.ndarray.tolist))
+
+
 def _samples(path: Path) -> None:
     values = {f"row{i}": {"image": [0.5, i], "text": [i, 1], "label": i % 2} for i in range(12)}
     path.write_text(json.dumps({"train": values, "test": values}))
@@ -87,6 +97,7 @@ SEEDS: dict[str, list[str | tuple[str, Callable[[Path], object]]]] = {
         ("b.mat", _packed),
         ("c.mat", lambda path: savemat(path, {"train": arrays(), "x": {"a": np.ones(3), "b": "text"}})),
         ("d.mat", lambda path: savemat(path, {"X": views(), "Y": of_all_rows()["labels"]})),
+        ("e.mat", _strings),
     ],
     "mat4": [("a.mat", _oldest)],
     "safetensors": ["tensors.safetensors"],
@@ -104,7 +115,7 @@ SEEDS: dict[str, list[str | tuple[str, Callable[[Path], object]]]] = {
     ],
     "torch": ["mine.pt", "arrays.pt", "older.pt"],
     "csv": ["mine.csv", "lists.csv"],
-    "json": ["rows.json", "rows.jsonl", "long.json", ("c.json", _samples)],
+    "json": ["rows.json", "rows.jsonl", "long.json", ("c.json", _samples), ("d.json", _captions)],
     "parquet": ["mine.parquet"],
     "recipe": ["mine.yaml"],
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,26 @@ def write_hdf5(path: Path, values: Mapping[str, np.ndarray[Any, Any]]) -> Path:
         for key, value in values.items():
             file.create_dataset(key, data=value)
     return path
+
+
+def add_strings(path: Path, names: Sequence[str]) -> None:
+    """Add string arrays, as MATLAB stores them, to a file."""
+    meta = np.array([[0xDD000000, 2, 1, 1, 1, 1]], dtype="<u4")
+    if h5py.is_hdf5(path):
+        with h5py.File(path, "r+") as file:
+            for name in names:
+                file[name] = meta
+                file[name].attrs.update({"MATLAB_class": np.bytes_("string"), "MATLAB_object_decode": 3})
+        return
+
+    def element(kind: int, content: bytes) -> bytes:
+        return struct.pack("<2I", kind, len(content)) + content + b"\0" * (-len(content) % 8)
+
+    flags, words = element(6, struct.pack("<2I", 17, 0)), element(1, b"MCOS") + element(1, b"string")
+    inner = element(6, struct.pack("<2I", 13, 0)) + element(5, struct.pack("<2i", 6, 1)) + element(1, b"")
+    value = element(14, inner + element(6, meta.tobytes()))
+    with path.open("ab") as stream:
+        stream.writelines(element(14, flags + element(1, name.encode()) + words + value) for name in names)
 
 
 def _cells(values: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:

@@ -32,6 +32,17 @@ def test_one_file_holds_every_modality_beside_its_labels(tmp_path: Path) -> None
     np.testing.assert_array_equal(found.labels["text"], LABELS)
 
 
+@pytest.mark.parametrize("key", ["label", "labels"])
+def test_one_list_of_labels_is_that_of_all(tmp_path: Path, key: str) -> None:
+    others = {"notes": np.zeros(3), "order": np.arange(4), "means": np.ones((2, 3))}
+    found = read_embeddings(
+        [archive(tmp_path / "a.npz", image=ROWS, text=ROWS + 1, **{key: LABELS[:, None]}, **others)]
+    )
+    assert [*found.rows] == ["image", "text"]
+    for name in found.rows:
+        np.testing.assert_array_equal(found.labels[name], LABELS)
+
+
 def test_files_of_the_field_are_named_with_their_keys(tmp_path: Path) -> None:
     for number in (0, 1):
         savemat(tmp_path / f"out_{number}.mat", {"fea": ROWS + number, "lab": LABELS[None]})

@@ -31,7 +31,7 @@ from tests.data.layouts import (
     shared,
     views,
 )
-from tests.data.released import write_mat73
+from tests.data.released import add_strings, write_mat73
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -195,6 +195,20 @@ def test_a_variable_is_not_walked_through_for_each_of_many_cell_arrays(
         assert len(walks) <= MOST_VIEWS + 1
         assert source.array("x/f0/b").tolist() == [2.0, 4.0]
         assert source.array(f"x/f{MOST_VIEWS}/2/b").tolist() == [[4.0]]
+
+
+@pytest.mark.parametrize("write", [savemat, write_mat73])
+def test_objects_of_matlab_cost_no_other_variable_and_are_named_where_one_is_needed(
+    tmp_path: Path, write: Callable[[Path, dict[str, Any]], Any]
+) -> None:
+    values = columns(shared())
+    write(tmp_path / "x.mat", values)
+    add_strings(tmp_path / "x.mat", ["notes"])
+    require(load_dataset(tmp_path / "x.mat", profile="paper"))
+    write(tmp_path / "y.mat", {key: value for key, value in values.items() if "labels" not in key})
+    add_strings(tmp_path / "y.mat", ["train_labels", "test_labels"])
+    with pytest.raises(DataError, match=r"'train_labels': an object of MATLAB.*cellstr"):
+        load_dataset(tmp_path / "y.mat")
 
 
 def test_archives_of_other_files_are_to_be_unpacked(tmp_path: Path) -> None:

@@ -95,6 +95,20 @@ def samples_with_ids(path: Path) -> None:
     (path / "x.pkl").write_bytes(pickle.dumps(listed))
 
 
+def dicts_by_id(path: Path) -> None:
+    """Write dicts of vectors and of labels, in another order, and lists of ids of a third."""
+    path.mkdir()
+    values = of_all_rows()
+    for part, of_part in (("train", TRAIN), ("test", TEST)):
+        for key, name, order in (
+            (f"img_{part}_id_feats", "image", of_part),
+            (f"txt_{part}_id_bow", "text", of_part),
+            (f"{part}_id_label_map", "labels", of_part[::-1]),
+        ):
+            (path / f"{key}.pkl").write_bytes(pickle.dumps({int(i): values[name][i] for i in order}))
+        (path / f"{part}_ids.pkl").write_bytes(pickle.dumps(np.roll(of_part, 5).tolist()))
+
+
 KNOWN = NAMES[of_all_rows()["labels"]]
 READ: dict[str, Callable[[Path], object]] = {
     "a table of labels with ids": lambda path: table_beside(
@@ -112,6 +126,7 @@ READ: dict[str, Callable[[Path], object]] = {
     "files that macOS adds": beside_junk,
     "row numbers in a struct": named_in_struct,
     "samples with the ids of pictures": samples_with_ids,
+    "dicts by id under any names": dicts_by_id,
     "arrays without a part for train": lambda path: folder(
         path, {k.removeprefix("train_"): v for k, v in shared("{part}_{name}").items()}
     ),

@@ -85,6 +85,29 @@ def missing_rows() -> Arrays:
     return values | {"train_image_missing": np.arange(24) % 6 == 1}
 
 
+def captions_in_any_order() -> Arrays:
+    """Captions by id, and the labels of pictures in a row, as MATLAB may write them."""
+    values = captions_by_id()
+    order = np.random.default_rng(0).permutation(120)
+    values |= {key: values[key][order] for key in ("train_text", "train_text_ids")}
+    return values | {"train_labels": values["train_labels"][None]}
+
+
+def texts_in_any_order(label: str) -> Arrays:
+    """Texts by id, and one list of labels in the order of the images."""
+    order = np.random.default_rng(0).permutation(24)
+    values = renamed("image_labels", label, without("text_labels"))
+    for part, count in PARTS.items():
+        values |= {f"{part}_{name}_ids": np.arange(count) for name in ("image", "text")}
+    return values | {"train_text": values["train_text"][order], "train_text_ids": order}
+
+
+def topics() -> Arrays:
+    """Columns are samples, and one modality has as many features as there are classes."""
+    values = {key: one_hot(v) if "labels" in key else v for key, v in shared().items()}
+    return {key: (v[:, :3] if "text" in key else v).T for key, v in values.items()}
+
+
 def views_of_objects() -> Arrays:
     """Four pictures of each object, and one text."""
     values = arrays()
@@ -144,6 +167,7 @@ READ: dict[str, tuple[Arrays, dict[str, Any], str]] = {
     "255 in train alone": (labels(every_fourth(255)), {"classes": 4, "same": False}, "label 255"),
     "one-hot and from 0": (labels(lambda y: one_hot(y) if len(y) == 24 else y), {}, "same classes"),
     "one-hot and from 1": (labels(lambda y: one_hot(y) if len(y) == 24 else y + 1), {}, "same classes"),
+    "columns, as many as classes": (topics(), {}, "transposed"),
     "columns": ({k: v if k.endswith("labels") else v.T for k, v in arrays().items()}, {}, "transposed"),
     "missing": (missing_rows(), {"rows": 20, "second": 18, "pairs": 14}, "left out"),
     "mask": (arrays() | {"train_text_mask": np.arange(24) % 4 != 0}, {"second": 18, "pairs": 18}, ""),
@@ -171,6 +195,11 @@ READ: dict[str, tuple[Arrays, dict[str, Any], str]] = {
         "follow each other",
     ),
     "captions by id": (captions_by_id(), {"second": 120, "pairs": 120}, ""),
+    "captions in any order": (captions_in_any_order(), {"second": 120, "pairs": 120}, ""),
+    "captions, labels of images": (
+        renamed("labels", "image_labels", captions_in_any_order()), {"second": 120, "pairs": 120}, "",
+    ),
+    "texts in any order, labels of images": (texts_in_any_order("image_labels"), {}, "labels of their ids"),
     **{
         f"captions in one array, {name}": (values, {"second": 120, "pairs": 120}, "")
         for name, values in {
@@ -282,6 +311,9 @@ REFUSED: dict[str, tuple[Arrays, str]] = {
         arrays() | {"paired": 1, "train_text": np.ones((9, 4)), "train_text_labels": np.arange(9)}, "count",
     ),
     "ids of some": (arrays() | {"train_image_ids": np.arange(24)}, "ids of some"),
+    "a label of captions": (captions_by_id() | {"train_labels": np.array(1)}, "no labels"),
+    "labels of two orders": (texts_in_any_order("labels"), "in different orders"),
+    "two kinds of ids": (captions_by_id() | {"train_image_ids": ids}, "but 24 labels"),
     "23 ids": (arrays() | {"train_ids": np.arange(23)}, "23 ids"),
     "paired by numbers": (arrays() | {"paired": np.arange(3)}, "true or false"),
     "stated multi-label": (arrays() | {"multi_label": True}, "multi_label"),

@@ -161,10 +161,15 @@ def test_two_files_of_one_modality_each_are_imported_together(tmp_path: Path) ->
     require(load_dataset(tmp_path / "y.npz"), rows=27, second=27, test=9, pairs=27)
 
 
-def test_a_tuple_of_arrays_is_read_by_the_recipe_that_its_refusal_names(tmp_path: Path) -> None:
-    dump(tmp_path / "x.pkl", tuple(shared()[f"{p}_{n}"] for n in ("image", "text", "labels") for p in PARTS))
+@pytest.mark.parametrize("name", ["x.pkl", "x.npz"])
+def test_a_tuple_of_arrays_is_read_by_the_recipe_that_its_refusal_names(tmp_path: Path, name: str) -> None:
+    values = [shared()[f"{part}_{key}"] for key in ("image", "text", "labels") for part in PARTS]
+    if name == "x.pkl":
+        dump(tmp_path / name, tuple(values))
+    else:
+        np.savez(tmp_path / name, *values)
     with pytest.raises(DataError, match="recipe") as refused:
-        load_dataset(tmp_path / "x.pkl")
+        load_dataset(tmp_path / name)
     (tmp_path / "mine.yaml").write_text(str(refused.value).partition("such as: ")[2])
     require(load_dataset(tmp_path / "mine.yaml"))
 
@@ -179,7 +184,7 @@ def test_two_structures_of_an_array_are_parts_by_the_recipe_that_the_refusal_nam
     require(load_dataset(tmp_path / "mine.yaml"))
 
 
-@pytest.mark.parametrize("name", ["x.mat", "x73.mat", "x.pkl"])
+@pytest.mark.parametrize("name", ["x.mat", "x73.mat", "x.pkl", "x.json"])
 def test_a_sample_may_have_a_matrix_of_captions(tmp_path: Path, name: str) -> None:
     keys, parts = ("image", "text", "label"), dict[str, Any]()
     for part, count in PARTS.items():
@@ -187,15 +192,53 @@ def test_a_sample_may_have_a_matrix_of_captions(tmp_path: Path, name: str) -> No
         captions = np.stack([text, text + 1, text + 2], axis=1)
         rows = [(image[row], captions[row], str(labels[row])) for row in range(count)]
         parts[part] = np.array(rows, dtype=[(key, object) for key in keys])
+    samples_of = {part: [dict(zip(keys, row, strict=True)) for row in parts[part]] for part in PARTS}
     if name == "x.pkl":
-        samples_of = {part: [dict(zip(keys, row, strict=True)) for row in parts[part]] for part in PARTS}
         dump(tmp_path / name, samples_of)
+    elif name == "x.json":
+        (tmp_path / name).write_text(json.dumps(samples_of, default=np.ndarray.tolist))
     else:
         (savemat if name == "x.mat" else write_mat73)(tmp_path / name, parts)
     test = load_dataset(tmp_path / name, profile="paper").test
     np.testing.assert_array_equal(test["image"].features, shared()["test_image"])
     for caption in range(3):
         np.testing.assert_array_equal(test["text"].features[caption::3], shared()["test_text"] + caption)
+
+
+@pytest.mark.parametrize("write", [savemat, write_mat73])
+@pytest.mark.parametrize("count", [24, 72])
+def test_a_cell_may_hold_each_row(tmp_path: Path, write: Callable[..., Any], count: int) -> None:
+    values: Arrays = {}
+    for part in PARTS:
+        of_part = arrays(rows=count, tests=count)
+        image, text = (of_part[f"{part}_{name}"] for name in ("image", "text"))
+        rows: dict[str, list[Any]] = {"image": [*image], "text": [np.stack([one, one + 1]) for one in text]}
+        rows["labels"] = [str(name) for name in NAMES[of_part[f"{part}_image_labels"]]]
+        rows["text"][0] = np.empty((0, 0)) if write is savemat and part == "train" else rows["text"][0]
+        values |= {f"{part}_{k}": cells(v).T if write is savemat else v for k, v in rows.items()}
+    write(tmp_path / "x.mat", values)
+    data = load_dataset(tmp_path / "x.mat", profile="paper")
+    np.testing.assert_array_equal(data.test["image"].features, of_part["test_image"])
+    np.testing.assert_array_equal(data.test["text"].features[1::2], of_part["test_text"] + 1)
+    assert len(data.test.pairs("image", "text")[0]) == 2 * count
+
+
+@pytest.mark.parametrize(("name", "wide"), [("x.json", 0), ("x.json", 300), ("x.pkl", 0)])
+def test_lists_three_deep_are_captions(tmp_path: Path, name: str, wide: int) -> None:
+    values = shared()
+    texts = {part: np.pad(values[f"{part}_text"], ((0, 0), (0, wide))) for part in PARTS}
+    values |= {f"{part}_text": np.stack([one, one + 1, one + 2], axis=1) for part, one in texts.items()}
+    if name == "x.json":
+        (tmp_path / name).write_text(json.dumps(values, default=np.ndarray.tolist))
+    else:
+        dump(tmp_path / name, {key: [*one] for key, one in values.items()})
+    test = load_dataset(tmp_path / name, profile="paper").test
+    for caption in range(3):
+        np.testing.assert_array_equal(test["text"].features[caption::3], texts["test"] + caption)
+    values["test_text"] = [values["test_text"][0][:2], *values["test_text"][1:]]
+    dump(tmp_path / "y.pkl", values)
+    with pytest.raises(DataError, match="'test_text': lists of different lengths"):
+        load_dataset(tmp_path / "y.pkl")
 
 
 @pytest.mark.parametrize("form", ["{}_ids", "split/{}"])
@@ -207,6 +250,16 @@ def test_lists_of_ids_cut_arrays_of_all_rows_into_parts(tmp_path: Path, form: st
     data = load_dataset(tmp_path / "x.pkl", profile="paper")
     require(data)
     np.testing.assert_array_equal(data.test["image"].features, arrays()["test_image"])
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.pkl"])
+def test_numbered_keys_of_samples_are_the_columns_of_a_matrix(tmp_path: Path, name: str) -> None:
+    rows = table_of(arrays()).to_dict("records")
+    if name == "x.json":
+        (tmp_path / name).write_text(json.dumps(rows))
+    else:
+        dump(tmp_path / name, rows)
+    require(load_dataset(tmp_path / name, profile="paper"))
 
 
 def test_pairs_are_stated_by_an_attribute_of_an_hdf5_file(tmp_path: Path) -> None:

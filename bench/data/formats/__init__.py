@@ -38,6 +38,7 @@ _BY_NAME: Final = {
 }  # fmt: skip
 SUFFIXES: Final = (".npz", ".npy", ".mat", ".h5", ".hdf5", ".h5py", ".parquet", *_BY_NAME)
 """Endings of the names of files that are read."""
+_SPREADSHEETS: Final = (".xlsx", ".xls", ".xlsm", ".ods")
 _TELLTALES: Final = (
     (b"<!doctype html", "a web page"),
     (b"<html", "a web page"),
@@ -100,7 +101,8 @@ def files_of(folder: Path) -> list[Path]:
     found = [path for path in shown if path.suffix.lower() in SUFFIXES and path.is_file()]
     if not found:
         raise DataError(
-            f"{folder}: no file of arrays is in this folder; their names end in {', '.join(SUFFIXES)}"
+            f"{folder}: no file of arrays is in this folder or a folder in it; give one that has some. Their "
+            f"names end in {', '.join(SUFFIXES)}"
         )
     if len(found) > 1000:
         raise DataError(f"{folder}: {len(found)} files of arrays; one for each array is expected")
@@ -115,6 +117,8 @@ def container_of(path: Path) -> str:
             head = stream.read(1024)
     suffix = path.suffix.lower()
     named = _BY_NAME.get(suffix)
+    if suffix in _SPREADSHEETS:
+        raise DataError(f"{path} is a spreadsheet; save it as a table (.csv)")
     if head.startswith(b"PK\x03\x04"):
         return "torch" if named == "torch" else "npz"
     if head.startswith((b"ARROW1", b"FEA1")) or (named == "arrow" and head.startswith(b"\xff" * 4)):

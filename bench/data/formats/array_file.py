@@ -160,6 +160,10 @@ class ArrayFile(ABC):
         raise DataError(f"{self.where(key)}: expected a MATLAB cell array, which this container cannot hold")
 
 
+class NoArray(ValueError):
+    """A list in a sound file is no array; `blamed` names the file."""
+
+
 @contextmanager
 def blamed(where: str) -> Iterator[None]:
     """Turn whatever a reading library raises into one sentence.
@@ -170,6 +174,8 @@ def blamed(where: str) -> Iterator[None]:
         yield
     except DataError:
         raise
+    except NoArray as error:
+        raise DataError(f"{where}: {error}") from None
     except FileNotFoundError:
         raise DataError(f"{where}: the file is not there") from None
     except PermissionError:
@@ -225,11 +231,21 @@ def require_memory(needed: int, where: str, stored: int | None = None) -> None:
         )
 
 
+def not_numeric(where: str, is_object: bool, found: str = "a cell array of matrices") -> DataError:
+    """Return the refusal of a variable of MATLAB's, such as an object, which only MATLAB can read."""
+    if not is_object:
+        return DataError(f"{where}: expected a numeric matrix, found {found}")
+    return DataError(
+        f"{where}: an object of MATLAB's, such as a string array, a categorical array or a table, which only "
+        "MATLAB reads; store cellstr(x), double(x) or table2array(x)"
+    )
+
+
 def texts(values: Iterable[Any]) -> Array:
     """Return texts, or bytes in UTF-8, as an array ``(n,)`` of objects: the longest sets no width."""
     decoded = [value.decode("utf-8") if isinstance(value, bytes) else value for value in values]
     if not all(isinstance(value, str) for value in decoded):
-        raise ValueError("a list that is neither of numbers nor of texts")
+        raise NoArray("a list that is neither of numbers nor of texts")
     return np.array([*map(str, decoded)], dtype=object)
 
 
@@ -237,7 +253,10 @@ def joined(rows: Iterable[Iterable[Any]]) -> Array:
     """Return lists of numbers or texts, of any lengths, as one text for each: what several labels are."""
     found = [[*row] for row in rows]
     if not all(isinstance(one, str | bool | int | np.integer | np.bool_) for row in found for one in row):
-        raise ValueError("lists of different lengths that are no lists of classes")
+        raise NoArray(
+            "lists of different lengths that are no lists of classes; store rows of one length, such as each "
+            "caption in a row with the id of its picture"
+        )
     return texts(LISTS[0].join(str(one) for one in row) for row in found)
 
 

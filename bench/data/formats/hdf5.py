@@ -21,6 +21,7 @@ from bench.data.formats.array_file import (
     STATEMENTS,
     ArrayFile,
     blamed,
+    not_numeric,
     require_distinct,
     require_memory,
     sparse_matrix,
@@ -28,10 +29,12 @@ from bench.data.formats.array_file import (
 )
 from bench.data.formats.nested import Nested
 from bench.data.formats.records import fields_of
-from bench.data.formats.samples import FEWEST, single
+from bench.data.formats.samples import FEWEST, MOST_ROWS, single
 from bench.data.formats.stored import BLOCK, Stored
 
 _FILTERS: Final = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
+_OBJECT: Final = "MATLAB_object_decode"
+"""Attribute of what holds an object of MATLAB's."""
 _DEEPEST: Final = 12
 _MOST_OBJECTS: Final = 100_000
 _MOST_TEXTS: Final = 10_000_000
@@ -62,14 +65,20 @@ class Hdf5(ArrayFile):
         """Return the names of datasets (in groups as ``group/name``), and attributes that state something."""
         return [*self._keys, *self._nested.keys()]
 
-    def _structures(self, node: Any, key: str) -> Iterator[dict[str, Any]]:
-        """Yield the structures in a cell array: a sample each, with texts and vectors."""
-        for cell in self._referenced(node, self.where(key)):
-            names = [] if isinstance(cell, h5py.Dataset) else [*cell]
+    def _samples(self, node: Any, key: str) -> Iterator[Any]:
+        """Yield the cells of a cell array: a sample each: a structure, a vector or a matrix of few rows."""
+        many, where = node.size >= FEWEST, self.where(key)
+        for cell in self._referenced(node, where):
+            if isinstance(cell, h5py.Dataset):
+                numbers = many and cell.dtype.kind in "biuf" and not self._is_text(cell)
+                if not numbers or min(cell.shape) > MOST_ROWS:
+                    raise ValueError("no sample")
+                yield single(self._value(cell, where), matrix=True)
+                continue
+            names = [*cell]
             if not names or not all(isinstance(cell.get(n, getlink=True), h5py.HardLink) for n in names):
                 raise ValueError("no structure")
-            matrix = node.size >= FEWEST
-            yield {name: single(self._value(cell[name], self.where(key)), matrix=matrix) for name in names}
+            yield {name: single(self._value(cell[name], where), matrix=many) for name in names}
 
     def _array_of_structures(self, node: Any, key: str) -> list[dict[str, Any]]:
         """Return an array of structures, a sample each; MATLAB stores a cell array of each field."""
@@ -132,7 +141,7 @@ class Hdf5(ArrayFile):
         cells = node is not None and h5py.check_ref_dtype(node.dtype) is h5py.Reference and node.size
         with suppress(ValueError, DataError):  # reported when it is read
             if cells:
-                listed[key] = [*self._structures(node, key)]
+                listed[key] = [*self._samples(node, key)]
                 return
             if node is not None and node.dtype.names and not _has_references(node.dtype):
                 self._check(node, self.where(key), node.dtype.itemsize)
@@ -147,7 +156,7 @@ class Hdf5(ArrayFile):
         """Yield keys of the matrices in a cell array of few."""
         for index, cell in enumerate(self._referenced(node, self.where(key))):
             number = isinstance(cell, h5py.Dataset) and cell.dtype.kind in "biuf" and cell.size > 1
-            if number and not self._is_text(cell):
+            if number and not self._is_text(cell) and _OBJECT not in cell.attrs:
                 self._cells[f"{key}/{index + 1}"] = cell
                 yield f"{key}/{index + 1}"
 
@@ -182,6 +191,8 @@ class Hdf5(ArrayFile):
         node = self._node(key)
         if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "biuf" or node.ndim != 2:
             return None
+        if _OBJECT in node.attrs:
+            raise not_numeric(self.where(key), is_object=True)
         self._check(node, self.where(key), 4)
         length, width = node.shape
         step = max(1, BLOCK // max(1, width * node.dtype.itemsize))
@@ -230,6 +241,8 @@ class Hdf5(ArrayFile):
             return self._sparse(node, where)
         if node.attrs.get("MATLAB_empty"):
             return np.empty(0)
+        if _OBJECT in node.attrs:
+            raise not_numeric(where, is_object=True)
         if h5py.check_ref_dtype(node.dtype) is h5py.Reference:
             return self._cell_texts(node, where)
         if node.dtype.kind in "SO":
@@ -277,7 +290,7 @@ class Hdf5(ArrayFile):
         found = []
         for cell in self._referenced(node, where):
             if not isinstance(cell, h5py.Dataset) or not self._is_text(cell):
-                raise DataError(f"{where}: expected a numeric matrix, found a cell array of matrices")
+                raise not_numeric(where, _OBJECT in cell.attrs)
             found.append("".join(self._value(cell, where).tolist()))
         return texts(found)
 

@@ -21,18 +21,19 @@ from bench.data.formats.array_file import (
     MOST_VIEWS,
     ArrayFile,
     blamed,
+    not_numeric,
     require_distinct,
     require_memory,
     sparse_matrix,
     texts,
 )
 from bench.data.formats.nested import Nested
-from bench.data.formats.samples import FEWEST, single
+from bench.data.formats.samples import FEWEST, MOST_ROWS, single
 from bench.data.formats.stored import Stored, blocks_of
 from bench.data.formats.streams import Stream
 
 _MATRIX, _COMPRESSED = 14, 15
-_CELL, _STRUCT, _CHAR, _SPARSE, _NUMERIC = 1, 2, 4, 5, range(6, 16)
+_CELL, _STRUCT, _CHAR, _SPARSE, _NUMERIC, _OBJECT = 1, 2, 4, 5, range(6, 16), 17
 _TYPES: Final = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
 }  # fmt: skip
@@ -87,7 +88,7 @@ class Mat5(ArrayFile):
             ]
             # an inner one takes a walk through its variable
             rest = {*[key for key in several if "/" in key][MOST_VIEWS:]}
-            samples: dict[str, list[dict[str, Any]]] = {}
+            samples: dict[str, list[Any]] = {}
             for key in (key for key in several if key not in rest):
                 with suppress(ValueError, DataError):  # reported when it is read
                     samples[key] = [*self._samples(*self._positioned(key), key)]
@@ -178,17 +179,21 @@ class Mat5(ArrayFile):
                 raise ValueError("a structure of a wrong length")
             yield names[index % len(names)].split(b"\0")[0].decode("latin-1"), size
 
-    def _samples(
-        self, stream: Stream, item: _Variable, key: str, matrix: bool = False
-    ) -> Iterator[dict[str, Any]]:
+    def _samples(self, stream: Stream, item: _Variable, key: str, matrix: bool = False) -> Iterator[Any]:
         """Yield the structures in a cell array or an array of them: a sample each, with texts and vectors.
 
-        Many may have matrices, too; few are parts rather than samples.
+        Many may have matrices, too, and be vectors or matrices of few rows themselves; few are parts rather
+        than samples.
         """
         matrix |= item.count >= FEWEST
         if item.family == _CELL:
             for cell in self._cells(stream, item):
-                yield from self._samples(stream, cell, key, matrix)
+                if matrix and cell.family == _CELL:
+                    raise ValueError("cells in cells")
+                if matrix and cell.family in _NUMERIC and min(cell.shape) <= MOST_ROWS:
+                    yield single(self._value(stream, cell, self.where(key)), matrix=True)
+                else:
+                    yield from self._samples(stream, cell, key, matrix)
             return
         if item.family != _STRUCT:
             raise ValueError("no structure")
@@ -206,19 +211,21 @@ class Mat5(ArrayFile):
         if not size:
             return _Variable("", 6, (0, 0), False, False, 0)
         kind, flags, used = self._numbers(stream, size, 2)
-        dims_kind, dims, more = self._numbers(stream, size - used, 64)
-        shape = tuple(int(length) for length in dims)
-        if kind != 6 or dims_kind != 5 or len(flags) != 2 or len(shape) < 2 or min(shape) < 0:
+        if kind != 6 or len(flags) != 2:
             raise ValueError("a variable's header is wrong")
-        name_kind, name, last = self._element(stream, size - used - more)
-        if name_kind not in (1, 16) or len(name) > 4096:
-            raise ValueError("a variable's header is wrong")
-        word = int(flags[0])
-        decoded = name.decode("utf-8", errors="replace")
-        rest = size - used - more - last
-        family = word & 0xFF
+        shape: tuple[int, ...] = (1, 1)
+        family = (word := int(flags[0])) & 0xFF
         if not 0 < family <= 18:
             raise ValueError(f"a variable is of the unknown class {family}")
+        if family != _OBJECT:  # which has a name alone
+            kind, dims, more = self._numbers(stream, size - used, 64)
+            used, shape = used + more, tuple(int(length) for length in dims)
+            if kind != 5 or len(shape) < 2 or min(shape) < 0:
+                raise ValueError("a variable's header is wrong")
+        kind, name, last = self._element(stream, size - used)
+        if kind not in (1, 16) or len(name) > 4096:
+            raise ValueError("a variable's header is wrong")
+        decoded, rest = name.decode("utf-8", errors="replace"), size - used - last
         return _Variable(decoded, family, shape, bool(word & 0x200), bool(word & 0x800), rest)
 
     def _tag(self, stream: Stream, most: int) -> tuple[int, int, bytes | None, int]:
@@ -311,7 +318,7 @@ class Mat5(ArrayFile):
         if item.family == _SPARSE:
             return self._sparse(stream, item, where)
         if item.family not in _NUMERIC:
-            raise DataError(f"{where}: expected a numeric matrix, found a cell array or a structure")
+            raise not_numeric(where, item.family == _OBJECT, "a cell array or a structure")
         if item.complex:
             raise DataError(f"{where}: expected real numbers, found complex ones")
         kind, size, content, _ = self._tag(stream, item.rest)
@@ -360,9 +367,7 @@ class Mat5(ArrayFile):
         found: list[Any] = []
         for cell in self._cells(stream, item):
             if cell.family != _CHAR and cell.count:
-                raise DataError(
-                    f"{self.where(key)}: expected a numeric matrix, found a cell array of matrices"
-                )
+                raise not_numeric(self.where(key), cell.family == _OBJECT)
             letters = self._chars(stream, cell) if cell.family == _CHAR and cell.rest else np.array([""])
             found.append("".join(letters.tolist()) if len(letters) else "")
         return texts(found)

@@ -13,7 +13,7 @@ from bench.contract import Array, DataError
 from bench.data.formats.array_file import MOST_VIEWS, ArrayFile, blamed, joined, require_memory, texts
 from bench.data.formats.file_arrays import Lazy
 from bench.data.formats.pickles import opened, unpickled
-from bench.data.formats.samples import aligned, columns_of, shape_of
+from bench.data.formats.samples import FEWEST, MOST_ROWS, aligned, columns_of, shape_of
 from bench.data.formats.stored import BLOCK, Stored
 
 _DEEPEST: Final = 12
@@ -96,6 +96,8 @@ class Nested(ArrayFile):
         rows = _filled_gaps(self._opened(value, key))
         if rows and all(isinstance(row, str | bytes) for row in rows):
             return texts(rows)
+        if {len(shape_of(row)) for row in rows} == {2} and len({*map(shape_of, rows)}) == 1:
+            return np.asarray(rows)
         parts = [part for row in rows if isinstance(row, list | tuple) for part in row]
         if any(isinstance(part, str) for part in parts):
             return joined(rows)
@@ -163,7 +165,10 @@ def _views_in(value: Any, nested: bool = True) -> list[Any]:
         return _views_in(entries[0], nested=False)
     if nested and all(isinstance(one, list | tuple) and len(one) == 1 for one in entries):
         entries = [opened(one[0]) for one in entries]
-    shapes: list[Any] = [getattr(one, "shape", ()) for one in entries]
+    shapes: list[Any] = [getattr(one, "shape", ()) for one in entries if one is not None]
+    few_rows = all(len(shape) == 2 and shape[0] <= MOST_ROWS for shape in shapes)
+    if len(shapes) >= FEWEST and few_rows and len({shape[1] for shape in shapes}) == 1:
+        return []  # such as five captions for each sample
     several = any(len(shape) == 2 and shape[0] > 1 for shape in shapes)
     return entries if several or (nested and any(_views_in(one, nested=False) for one in entries)) else []
 

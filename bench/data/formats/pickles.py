@@ -223,6 +223,7 @@ _ALLOWED: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {
 """Replacements of the constructors of arrays and plain containers."""
 
 _HINTS: Final[Mapping[str, str]] = {
+    "joblib": "; save the arrays with numpy.savez",
     "pandas": "; save the table with to_csv or to_parquet",
     "torch": "; save tensors, or a dict of them, with torch.save",
 }

@@ -12,18 +12,22 @@ from bench.contract import Array, DataError
 from bench.data.formats.array_file import require_memory
 from bench.data.formats.file_arrays import Lazy
 from bench.data.formats.pickles import opened
+from bench.data.formats.records import grouped
 from bench.data.words import WHAT_OF, words_of
 
 FEWEST: Final = 8
 """Entries that a dict of samples has at least; one of arrays has fewer, or matrices."""
+MOST_ROWS: Final = 10
+"""Rows, such as captions, that a sample has at most; more are words of a text."""
 _LABELS: Final = ("label", "labels", "category", "categories", "class")
 
 
 def columns_of(value: Any) -> dict[str, Any] | None:
     """Return the columns of a list of dicts of single values, or of a dict of such dicts, which has ids.
 
-    Beside numbers or texts, a column of samples may also hold a matrix in each, such as five captions. None
-    where an entry has no value; None in all if it is no table.
+    Numbered columns of numbers are one matrix, as in other tables. Beside numbers or texts, a column may hold
+    a matrix for each sample, such as five captions. None where an entry has no value; None in all if it is no
+    table.
     """
     keyed = isinstance(value, dict) and len(value) >= FEWEST
     entries = [*value.values()] if keyed else value if isinstance(value, list | tuple) else []
@@ -37,7 +41,24 @@ def columns_of(value: Any) -> dict[str, Any] | None:
     if tables and not _hold_matrices(found, tables):
         return None
     stacked = {key: _stacked(found[key], key) for key in tables}
-    return {"ids": _ids([*value]), **found, **stacked} if keyed else {**found, **stacked}
+    joined = _joined({**found, **stacked})
+    return {"ids": _ids([*value]), **joined} if keyed else joined
+
+
+def _joined(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return columns with those of numbers called ``name_0``, ``name_1``, ... as rows of one matrix."""
+    numbers = {
+        key: True
+        for key, column in columns.items()
+        if not key.isdigit() and all(isinstance(one, int | float | np.number | None) for one in column)
+    }
+    found: dict[str, Any] = {}
+    group_of = {key: (name, keys) for name, keys in grouped(numbers, "").items() for key in keys}
+    for key, column in columns.items():
+        name, keys = group_of.get(key, (key, [key]))
+        rows = zip(*(columns[one] for one in keys), strict=True)
+        found[name] = column if keys == [key] else [None if {*row} == {None} else [*row] for row in rows]
+    return found
 
 
 def aligned(value: Mapping[Any, Any]) -> Mapping[Any, Any]:
@@ -110,8 +131,17 @@ def _ids(keys: Sequence[Any]) -> list[Any]:
 
 
 def shape_of(cell: Any) -> tuple[int, ...]:
-    """Return the shape of an array, or the length of a list; () for anything else."""
-    return (len(cell),) if isinstance(cell, list | tuple) else tuple(getattr(opened(cell), "shape", ()))
+    """Return the shape of an array or of rows of numbers, or the length of a list; () for anything else."""
+    if not isinstance(cell, list | tuple):
+        return tuple(getattr(opened(cell), "shape", ()))
+    lengths = {_length(row) for row in cell} if cell and _length(cell[0]) else {0}
+    return (len(cell), *lengths) if len(lengths) == 1 and lengths != {0} else (len(cell),)
+
+
+def _length(row: Any) -> int:
+    """Return the length of a row that begins with a number; 0 for anything else."""
+    numbers = isinstance(row, list | tuple) and row and isinstance(row[0], int | float | np.generic)
+    return len(row) if numbers else 0
 
 
 def _are_vectors(cells: Sequence[Any]) -> bool:
