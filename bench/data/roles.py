@@ -56,15 +56,17 @@ def roles_of(source: ArrayFile, choices: Choices | None = None) -> Keys:
             lists |= {key} if len(shape) < 2 or (len(shape) == 2 and 1 in shape) else set()
     try:
         return _Roles(source.path, keys, choices, lists).found()
-    except DataError as error:
+    except Ambiguous:
+        raise
+    except DataError:
         last = [key.rpartition("/")[2].removeprefix("arr_") for key in keys]  # as numpy.savez names arrays
         named = any(says_something(key) for key in keys) or not all(map(str.isdigit, last))
         if not named and len(keys) > 1:
             raise unnamed(source, keys) from None
-        try:
-            return _Roles(source.path, keys, choices, set()).found()  # a list is where features are expected
-        except DataError:
-            raise error from None
+        rest = {k for k in lists if WHAT_OF.keys() & words_of(k) or not MODALITY_OF.keys() & words_of(k)}
+        with suppress(DataError):  # a list is where features are expected
+            return _Roles(source.path, keys, choices, rest).found()
+        raise
 
 
 class _Roles:
@@ -319,7 +321,7 @@ class _Roles:
         known = self._of_words(array, words, parts, stems, others) if array in words else None
         if known is not None and (known.what == "features" or known[1:] == ("labels", "")):
             return known._replace(what="ids")
-        if key not in self.lists and self.lists:  # a matrix
+        if key not in self.lists:
             stem = tuple(word for word in stem if WHAT_OF.get(word) not in ("ids", "missing", "present"))
         return self._of_last_name(key, part, stem) or _role(part, stem, others)
 

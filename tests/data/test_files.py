@@ -169,14 +169,23 @@ def test_mat_files_of_version_4_are_read(tmp_path: Path, dtype: str) -> None:
     np.testing.assert_array_equal(data.test["image"].features, values["test_image"].astype("f4"))
 
 
+def test_sizes_of_a_matrix_may_be_unsigned(tmp_path: Path) -> None:
+    savemat(tmp_path / "x.mat", {"x": np.eye(3)})
+    content = (tmp_path / "x.mat").read_bytes()
+    (tmp_path / "x.mat").write_bytes(content.replace(struct.pack("<2I", 5, 8), struct.pack("<2I", 6, 8)))
+    with open_arrays(tmp_path / "x.mat") as source:
+        np.testing.assert_array_equal(source.array("x"), np.eye(3))
+
+
 def test_a_damaged_variable_of_version_4_costs_no_other(tmp_path: Path) -> None:
-    savemat(tmp_path / "x.mat", {"good": np.eye(3)}, format="4")
+    savemat(tmp_path / "x.mat", {"complex": np.eye(2) * 1j, "good": np.eye(3)}, format="4")
     with (tmp_path / "x.mat").open("ab") as file:  # a sparse matrix whose shape is no number
         file.write(struct.pack("<5i4s3d", 2, 1, 3, 0, 4, b"bad", *[math.nan] * 3))
     with open_arrays(tmp_path / "x.mat") as source:
         np.testing.assert_array_equal(source.array("good"), np.eye(3))
-        with pytest.raises(DataError, match="'bad'"):
-            source.array("bad")
+        for key in ("bad", "complex"):
+            with pytest.raises(DataError, match=f"'{key}'"):
+                source.array(key)
 
 
 def test_a_variable_is_not_walked_through_for_each_of_many_cell_arrays(

@@ -297,6 +297,11 @@ def test_classes_keep_their_names(
 
 REFUSED: dict[str, tuple[Arrays, str]] = {
     "two readings": (arrays() | {"query_image": np.ones((12, 6))}, "--image"),
+    "two labels": (
+        {k: v[:, None] if v.ndim == 1 else v for k, v in shared().items()}
+        | {f"{part}_category": np.arange(count)[:, None] // 2 for part, count in PARTS.items()},
+        "--labels train_labels or .* --labels train_category",
+    ),
     "other start": (labels(lambda y: y + 1, "text"), "same number"),
     "below -1": (labels(lambda y: y - 2), "reach from -2"),
     "-1 in test": (labels(lambda y: np.where(np.arange(len(y)) % 4, y, -1)), "no label"),

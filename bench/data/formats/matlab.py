@@ -220,7 +220,7 @@ class Mat5(ArrayFile):
         if family != _OBJECT:  # which has a name alone
             kind, dims, more = self._numbers(stream, size - used, 64)
             used, shape = used + more, tuple(int(length) for length in dims)
-            if kind != 5 or len(shape) < 2 or min(shape) < 0:
+            if kind not in (5, 6) or len(shape) < 2 or min(shape) < 0:  # some programs write them unsigned
                 raise ValueError("a variable's header is wrong")
         kind, name, last = self._element(stream, size - used)
         if kind not in (1, 16) or len(name) > 4096:

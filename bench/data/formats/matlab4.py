@@ -16,6 +16,8 @@ from bench.data.formats.nested import Nested
 
 _TYPES: Final = ("f8", "f4", "i4", "i2", "u2", "u1")
 _LONGEST_NAME: Final = 256
+_COMPLEX: Final = 3
+"""Beside the format's numbers for letters and sparse matrices."""
 
 
 def is_mat4(head: bytes) -> bool:
@@ -62,25 +64,27 @@ def _variables(path: Path) -> Iterator[tuple[str, Any]]:
             if min(rows, columns) < 0 or not 0 < length <= _LONGEST_NAME:
                 raise ValueError("a variable's header is wrong")
             name = stream.read(length).rstrip(b"\0").decode("latin-1")
-            if imaginary:
-                raise DataError(f"{path}, key {name!r}: expected real numbers, found complex ones")
             dtype, start = np.dtype(order + _TYPES[mopt // 10 % 10]), stream.tell()
-            stored = rows * columns * dtype.itemsize
+            stored = rows * columns * dtype.itemsize * (2 if imaginary else 1)
             if start + stored > size:
                 raise ValueError(f"{name[:40]!r} needs more bytes than there are")
-            storage = Storage(dtype, rows * columns, Piece(lambda: path.open("rb"), start, stored, stored))
-            numbers = contiguous(storage, (rows, columns), True)
-            yield name, _Encoded(numbers, mopt % 10) if mopt % 10 else numbers
+            storage = Storage(
+                dtype, stored // dtype.itemsize, Piece(lambda: path.open("rb"), start, stored, stored)
+            )
+            numbers, kind = contiguous(storage, (rows, columns), True), _COMPLEX if imaginary else mopt % 10
+            yield name, _Encoded(numbers, kind) if kind else numbers
             stream.seek(start + stored)
 
 
 class _Encoded(Lazy):
-    """A matrix of letters (1), or of rows, columns and values of a sparse matrix (2)."""
+    """A matrix of letters (1), of rows, columns and values of a sparse matrix (2), or of complex numbers."""
 
     def __init__(self, numbers: FileArray, kind: int) -> None:
         self._numbers, self._kind = numbers, kind
 
     def matrix(self, where: str) -> Array:
+        if self._kind == _COMPLEX:
+            raise DataError(f"{where}: expected real numbers, found complex ones")
         values = self._numbers.matrix(where)
         if self._kind == 1:
             codes = np.nan_to_num(values).astype("u1")
