@@ -38,6 +38,7 @@ def every_fourth(unknown: Any, named: bool = False) -> Callable[[Array], Array]:
 
     def forget(y: Array) -> Array:
         known = NAMES[y] if named else y.astype(type(unknown))
+        known = known.astype(object) if named and not isinstance(unknown, str) else known
         gone = (np.arange(len(y)) % 4 == 0) & (len(y) == 24)
         return np.where(gone, np.array(unknown, known.dtype), known)
 
@@ -159,6 +160,8 @@ READ: dict[str, tuple[Arrays, dict[str, Any], str]] = {
     "unknown -1": (labels(every_fourth(-1)), {"labelled": 18}, "no label"),
     "unknown NaN": (labels(every_fourth(np.nan)), {"labelled": 18}, "no label"),
     "unknown text": (labels(every_fourth("", named=True)), {"labelled": 18}, "no label"),
+    "unknown None": (labels(every_fourth(None, named=True)), {"labelled": 18}, "no label"),
+    "unknown NaN among texts": (labels(every_fourth(np.nan, named=True)), {"labelled": 18}, "no label"),
     "unknown one-hot": (
         labels(lambda y: one_hot(y) * ((np.arange(len(y)) % 4 > 0) | (len(y) == 12))[:, None]),
         {"labelled": 18},

@@ -181,7 +181,10 @@ def _are_numbers(row: Any) -> bool:
 
 
 def _filled_gaps(rows: Sequence[Any]) -> Sequence[Any]:
-    """Return rows with NaN (or an empty text) where one is None."""
-    known = next((row for row in rows if row is not None), 0.0)
-    gap = "" if isinstance(known, str | bytes) else np.full(shape_of(known), math.nan)
-    return [gap if row is None else row for row in rows] if any(row is None for row in rows) else rows
+    """Return rows with NaN where one is None, or an empty text where one is None or NaN."""
+    gaps = [row is None or (isinstance(row, float) and math.isnan(row)) for row in rows]
+    known = next((row for row, gap in zip(rows, gaps, strict=True) if not gap), 0.0)
+    if isinstance(known, str | bytes):
+        return ["" if gap else row for row, gap in zip(rows, gaps, strict=True)]
+    missing = np.full(shape_of(known), math.nan)
+    return [missing if row is None else row for row in rows] if any(row is None for row in rows) else rows
