@@ -68,6 +68,9 @@ def labels_by_ids(
     if key is None or not labels.ndim:
         return None
     mine = source.array(key).reshape(-1)
+    counts = {len(mine), *(source.array(one).size for one in (*ids.values(), of_labels) if one)}
+    if labels.ndim == 2 and len(labels) not in counts and labels.shape[1] in counts:  # columns are samples
+        labels = labels.T
     if of_labels in (None, key) and len(mine) == len(labels):
         if of_labels is None:
             _require_one_order(source, labels, ids, part)

@@ -146,19 +146,8 @@ class _Reading:
                 values = self.source.labels(slot, values, shape[0])
             elif of_all:
                 values = self._for_repeated(slot, key, values, shape)
-            count = self._count(slot[0], shape, values, values is read[key]) if len(shape) == 2 else None
-            raw[slot] = Raw(values, self.source.where(key), count)
+            raw[slot] = Raw(values, self.source.where(key), shape)
         return raw, shared
-
-    def _count(self, part: str, shape: tuple[int, ...], labels: Array, as_stored: bool) -> int:
-        """Return the number of samples of a matrix: a length that its labels have, too.
-
-        Of two, the one that all matrices of the part have: there may be as many topics as classes.
-        """
-        lengths = [length for length in shape if length in labels.shape]
-        others = [self.source.shape(key) for (other, _), key in self._slots() if other == part]
-        common = [length for length in lengths if as_stored and all(length in one for one in others)]
-        return next(iter(common or lengths), shape[1])
 
     def _for_repeated(self, slot: Slot, key: str, values: Array, shape: tuple[int, ...]) -> Array:
         """Return labels of all modalities for one that has several rows for each, such as captions."""

@@ -35,12 +35,12 @@ class Raw:
     Attributes:
         values: the array.
         where: file and key, for messages.
-        rows: of the features that it belongs to; None where not known.
+        features: shape of the features that it belongs to; empty where not known.
     """
 
     values: Array
     where: str
-    rows: int | None = None
+    features: tuple[int, ...] = ()
 
 
 @dataclass
@@ -126,10 +126,7 @@ class _Labels:
         present = {word for of_cell in words.values() for word in of_cell}
         present -= (missing := self._missing(present))
         words = {cell: [word for word in of_cell if word not in missing] for cell, of_cell in words.items()}
-        known = sorted(
-            present,
-            key=lambda word: (not word.isdigit(), int(word) if word.isdigit() else 0, word),
-        )
+        known = sorted(present, key=lambda one: (not one.isdigit(), int(one) if one.isdigit() else 0, one))
         if len(known) > _MOST_CLASSES:
             raise DataError(f"{next(iter(self.raw.values())).where}: lists of {len(known)} different labels")
         number = {word: index for index, word in enumerate(known)}
@@ -139,7 +136,7 @@ class _Labels:
             for row, cell in enumerate(of_slot):
                 matrix[row, [number[word] for word in words[cell]]] = 1
                 matrix[row] -= not words[cell]
-            made[slot] = Raw(matrix, self.raw[slot].where, self.raw[slot].rows)
+            made[slot] = Raw(matrix, self.raw[slot].where, self.raw[slot].features)
         self.notes.append(f"labels are lists of classes, separated by {mark!r}: {_listed(known)}")
         self.raw, self.names = made, self.names or known
 
@@ -204,10 +201,20 @@ class _Labels:
             )
         if values.ndim == 2 and 1 in values.shape and not self.multi_label:
             return values.reshape(-1)
-        if values.ndim == 2 and raw.rows is not None and values.shape[0] != raw.rows == values.shape[1]:
+        if values.ndim == 2 and self._are_columns(values.shape, raw.features):
             self.notes.append(f"{raw.where}: columns are samples; the matrix is transposed")
             return values.T
         return values
+
+    def _are_columns(self, labels: tuple[int, ...], features: tuple[int, ...]) -> bool:
+        """Return whether columns of a matrix are samples, by its width in all parts, or by its features."""
+        if len(features) != 2 or labels[1] not in features:
+            return False
+        shapes = [{*np.shape(one.values)} for one in self.raw.values() if np.ndim(one.values) == 2]
+        widths = set.intersection(*shapes)
+        if len(widths) == 1:
+            return labels[0] in widths and labels[1] not in widths
+        return labels[0] != features[0] and (labels[1] == features[0] or labels[0] != features[1])
 
     def _by_number(self, shaped: Mapping[Slot, Array]) -> Targets:
         """Return one class for each row, numbered in the order of its numbers."""

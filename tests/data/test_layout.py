@@ -109,6 +109,11 @@ def topics() -> Arrays:
     return {key: (v[:, :3] if "text" in key else v).T for key, v in values.items()}
 
 
+def narrow(values: Arrays) -> Arrays:
+    """Return one-hot labels, and as many features as classes."""
+    return {k: one_hot(v) if "labels" in k else v[:, :3] if v.ndim == 2 else v for k, v in values.items()}
+
+
 def views_of_objects() -> Arrays:
     """Four pictures of each object, and one text."""
     values = arrays()
@@ -171,6 +176,9 @@ READ: dict[str, tuple[Arrays, dict[str, Any], str]] = {
     "one-hot and from 0": (labels(lambda y: one_hot(y) if len(y) == 24 else y), {}, "same classes"),
     "one-hot and from 1": (labels(lambda y: one_hot(y) if len(y) == 24 else y + 1), {}, "same classes"),
     "columns, as many as classes": (topics(), {}, "transposed"),
+    "captions, as many features as classes": (
+        narrow(captions_by_id()), {"second": 120, "pairs": 120, "same": False}, "",
+    ),
     "columns": ({k: v if k.endswith("labels") else v.T for k, v in arrays().items()}, {}, "transposed"),
     "missing": (missing_rows(), {"rows": 20, "second": 18, "pairs": 14}, "left out"),
     "mask": (arrays() | {"train_text_mask": np.arange(24) % 4 != 0}, {"second": 18, "pairs": 18}, ""),
@@ -321,6 +329,10 @@ REFUSED: dict[str, tuple[Arrays, str]] = {
     "ids of some": (arrays() | {"train_image_ids": np.arange(24)}, "ids of some"),
     "a label of captions": (captions_by_id() | {"train_labels": np.array(1)}, "no labels"),
     "labels of two orders": (texts_in_any_order("labels"), "in different orders"),
+    "labels of two orders, columns": (
+        {k: one_hot(v).T if "labels" in k else v for k, v in texts_in_any_order("labels").items()},
+        "in different orders",
+    ),
     "two kinds of ids": (captions_by_id() | {"train_image_ids": ids}, "but 24 labels"),
     "23 ids": (arrays() | {"train_ids": np.arange(23)}, "23 ids"),
     "paired by numbers": (arrays() | {"paired": np.arange(3)}, "true or false"),
