@@ -30,6 +30,7 @@ def cut(source: ArrayFile, keys: Keys) -> tuple[ArrayFile, Keys, list[str]]:
     """
     cutter = _Cutter(source, keys)
     by_count = cutter.by_words() if keys.split else cutter.by_share() if keys.share else cutter.by_numbers()
+    cutter.extend(by_count)
     made = Keys({}, keys.paired, keys.multi_label, "", keys.class_names, unused=keys.unused, literal=False)
     whole: dict[str, _Rows] = {}
     for role, key in keys.roles.items():
@@ -42,8 +43,9 @@ def cut(source: ArrayFile, keys: Keys) -> tuple[ArrayFile, Keys, list[str]]:
             counts = " or ".join(map(str, by_count))
             lists = ", ".join(keys.splits or keys.rows.values())
             raise DataError(
-                f"{source.where(key)}: shape {shape} for {counts} rows ({lists}). To leave it out, name the "
-                f"others: python -m bench data import {source.path} --output mine.npz --image KEY --text KEY"
+                f"{source.where(key)}: shape {shape} for {counts} rows ({lists}); add ids of all modalities, "
+                f"or a list '{role.modality}_split' of the part of each row. To leave it out, name the others: "
+                f"python -m bench data import {source.path} --output mine.npz --image KEY --text KEY"
             )
         for part, rows in by_count[count].items():
             name = f"{part}_{key}"
@@ -113,6 +115,19 @@ class _Cutter:
     def __init__(self, source: ArrayFile, keys: Keys) -> None:
         self.source, self.keys, self.notes = source, keys, list[str]()
 
+    def extend(self, by_count: dict[int, _Parts]) -> None:
+        """Give rows of another number, such as captions, the part of their id among those that have one."""
+        keys = [key for role, key in self.keys.roles.items() if role[:2] == ("", "ids")]
+        lists = {key: self.source.array(key).reshape(-1) for key in keys}
+        known = {key: values for key, values in lists.items() if len(values) in by_count}
+        for key, values in lists.items():
+            for other, ids in known.items():
+                parts = {part: np.isin(values, ids[rows]) for part, rows in by_count[len(ids)].items()}
+                once = np.add.reduce([*parts.values()], dtype=int) == 1
+                if len(values) not in by_count and once.all():
+                    by_count[len(values)] = {part: np.flatnonzero(rows) for part, rows in parts.items()}
+                    self.notes.append(f"rows of {key} are of the part of their id in {other}")
+
     def require_same_order(self) -> None:
         """Refuse arrays of as many rows whose ids are in different orders: one list cannot cut them all."""
         ids: dict[int, tuple[str, Array]] = {}
@@ -181,7 +196,8 @@ class _Cutter:
         shared = set.intersection(*({*shape} for shape in shapes.values()))
         if not shared:
             raise DataError(
-                f"{self.source.path}: arrays of all rows have no number of rows in common: {shapes}"
+                f"{self.source.path}: arrays of all rows have no number of rows in common: {shapes}; store "
+                "train and test apart, or lists image_split and text_split of the part of each row"
             )
         return int(max(shared))
 

@@ -86,6 +86,13 @@ def missing_rows() -> Arrays:
     return values | {"train_image_missing": np.arange(24) % 6 == 1}
 
 
+def captions_of_all_rows() -> Arrays:
+    """Captions by id, and a list of the parts of pictures."""
+    values, order = of_all_rows(), np.random.default_rng(0).permutation(180)
+    known = {"image_ids": NUMBERS, "text_ids": np.repeat(NUMBERS, 5)[order], "split": HALF}
+    return values | known | {"text": np.repeat(values["text"], 5, axis=0)[order]}
+
+
 def captions_in_any_order() -> Arrays:
     """Captions by id, and the labels of pictures in a row, as MATLAB may write them."""
     values = captions_by_id()
@@ -206,6 +213,7 @@ READ: dict[str, tuple[Arrays, dict[str, Any], str]] = {
         "follow each other",
     ),
     "captions by id": (captions_by_id(), {"second": 120, "pairs": 120}, ""),
+    "captions of all rows by id": (captions_of_all_rows(), {"second": 120, "pairs": 120}, "part of their id"),
     "captions in any order": (captions_in_any_order(), {"second": 120, "pairs": 120}, ""),
     "captions, labels of images": (
         renamed("labels", "image_labels", captions_in_any_order()), {"second": 120, "pairs": 120}, "",
