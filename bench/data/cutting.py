@@ -44,7 +44,7 @@ def cut(source: ArrayFile, keys: Keys) -> tuple[ArrayFile, Keys, list[str]]:
             lists = ", ".join(keys.splits or keys.rows.values())
             raise DataError(
                 f"{source.where(key)}: shape {shape} for {counts} rows ({lists}); add ids of all modalities, "
-                f"or a list '{role.modality}_split' of the part of each row. To leave it out, name the others: "
+                f"or a list '{role.modality}_split' of the part of each row; or name the arrays to use: "
                 f"python -m bench data import {source.path} --output mine.npz --image KEY --text KEY"
             )
         for part, rows in by_count[count].items():
