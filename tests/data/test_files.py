@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -218,6 +219,19 @@ def test_objects_of_matlab_cost_no_other_variable_and_are_named_where_one_is_nee
     add_strings(tmp_path / "y.mat", ["train_labels", "test_labels"])
     with pytest.raises(DataError, match=r"'train_labels': an object of MATLAB.*cellstr"):
         load_dataset(tmp_path / "y.mat")
+
+
+def test_cells_that_are_the_same_matrix_many_times_over_take_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.data.formats.array_file._ALWAYS_ALLOWED", 1 << 16)
+    monkeypatch.setattr("bench.data.formats.array_file._EXPANSION", 2)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["one"] = np.ones((2, 500))
+        file.create_dataset("X", (1, 900), dtype=h5py.ref_dtype)
+        file["X"][0] = [file["one"].ref] * 900
+    with pytest.raises(DataError), open_arrays(tmp_path / "x.h5", probe=False) as source:
+        source.array("X")
 
 
 def test_archives_of_other_files_are_to_be_unpacked(tmp_path: Path) -> None:

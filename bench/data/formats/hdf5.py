@@ -67,9 +67,11 @@ class Hdf5(ArrayFile):
 
     def _samples(self, node: Any, key: str) -> Iterator[Any]:
         """Yield the cells of a cell array: a sample each: a structure, a vector or a matrix of few rows."""
-        many, where = node.size >= FEWEST, self.where(key)
+        many, where, taken = node.size >= FEWEST, self.where(key), 0
         for cell in self._referenced(node, where):
             if isinstance(cell, h5py.Dataset):
+                taken += cell.size * cell.dtype.itemsize  # many cells may be one and the same
+                require_memory(taken, where, self.path.stat().st_size)
                 numbers = many and cell.dtype.kind in "biuf" and not self._is_text(cell)
                 if not numbers or min(cell.shape) > MOST_ROWS:
                     raise ValueError("no sample")

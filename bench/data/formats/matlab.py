@@ -186,6 +186,7 @@ class Mat5(ArrayFile):
         than samples.
         """
         matrix |= item.count >= FEWEST
+        require_memory(item.rest, self.where(key), stream.stored)
         if item.family == _CELL:
             for cell in self._cells(stream, item):
                 if matrix and cell.family == _CELL:
