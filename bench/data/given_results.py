@@ -236,8 +236,9 @@ def _keys(source: ArrayFile, dataset: Sequence[str]) -> _Keys:
     labelled = dict.fromkeys(key.removesuffix(end) for key in keys for end in _LABELS if key.endswith(end))
     labels = {name: next(name + end for end in _LABELS if name + end in keys) for name in labelled}
     of_all = next((end[1:] for end in _LABELS if end[1:] in keys), "")
-    if of_all and not labels:
-        count = max(source.shape(of_all), default=0)
+    if of_all and not labels and not dataset:  # whose rows are known
+        shape = source.shape(of_all)
+        count = shape[0] if len(shape) == 2 and 1 not in shape else max(shape, default=0)
         shapes = {name: source.shape(name) for name in keys if not name.startswith((of_all, _GALLERY))}
         labels = {name: of_all for name, shape in shapes.items() if len(shape) == 2 and shape[0] == count}
     names = [name for name in (dataset or labels) if name]
