@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
-ROOMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+PARTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "evaluation": (
         "bench/evaluation/*.py",
         ("--noconftest tests/evaluation/test_[dmzi]*.py", "--noconftest tests/evaluation/test_[!dmzi]*.py"),
@@ -39,11 +39,11 @@ ROOMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         ("--noconftest tests/analysis/test_ran*.py", "--noconftest tests/analysis/test_intervals.py"),
     ),
 }
-"""Code that is mutated, and the tests that have to notice, by room: in stages, the quickest first."""
+"""Code that is mutated, and the tests that have to notice, by part: in stages, the quickest first."""
 
 SIZES: Final = (
     *("_BLOCK_ITEMS", "_BLOCK_ROWS", "_RELEVANT_ITEMS", "_STEP_ITEMS", "_WORTH_THREADS"),
-    *("_KEPT_NUMBERS", "_ASKED_ROWS"),
+    *("_KEPT_NUMBERS", "_ASKED_ROWS", "_STEP_NUMBERS"),
 )
 """Constants that say how much is done at a time: other values change no result."""
 
@@ -57,6 +57,17 @@ SWAPS: Final[dict[type[ast.AST], type[ast.AST]]] = {
 }
 COPIED: Final = ("bench", "datasets", "docs", "methods", "tests", "results/published")
 FORKED_AFTER: Final = ("numpy", "scipy.stats", "torch", "pytest", "hypothesis", "msgspec", "click", "pandas")
+OPTIONS: Final = (
+    "-x",
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:xdist",
+    "-m",
+    "not slow and not drill and not cuda",
+)
+"""A process that is forked after torch was imported cannot use a GPU."""
 LIMIT: Final = 600
 """Seconds after which a mutant counts as noticed: it loops."""
 
@@ -66,7 +77,7 @@ Change = Callable[[], None]
 class Site(NamedTuple):
     """A place where a file can be changed: the number of the node in `ast.walk`, and which of its changes."""
 
-    room: str
+    part: str
     file: Path
     node: int
     change: int
@@ -116,14 +127,14 @@ def without_effect(tree: ast.AST) -> set[int]:
     return {id(part) for node in left_out if node is not None for part in ast.walk(node)}
 
 
-def sites_of(room: str, file: Path) -> Iterator[Site]:
+def sites_of(part: str, file: Path) -> Iterator[Site]:
     """Yield all ways to change a file."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     excluded = without_effect(tree)
     for number, node in enumerate(ast.walk(tree)):
         if id(node) not in excluded:
             for change, _ in enumerate(changes_of(node)):
-                yield Site(room, file.relative_to(ROOT), number, change)
+                yield Site(part, file.relative_to(ROOT), number, change)
 
 
 def mutated(site: Site) -> tuple[str, str]:
@@ -155,7 +166,7 @@ def noticed(project: Path, tests: Sequence[str]) -> bool:
 
         status = 3
         try:
-            status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests])
+            status = pytest.main([*OPTIONS, *tests])
         finally:
             os._exit(int(status))
     end = time.monotonic() + LIMIT
@@ -169,9 +180,9 @@ def noticed(project: Path, tests: Sequence[str]) -> bool:
     return True
 
 
-def killed_by(project: Path, room: str) -> bool:
-    """Return whether one of a room's stages of tests fails."""
-    for stage in ROOMS[room][1]:
+def killed_by(project: Path, part: str) -> bool:
+    """Return whether one of a part's stages of tests fails."""
+    for stage in PARTS[part][1]:
         *flags, pattern = stage.split()
         if noticed(project, [*flags, *map(str, sorted(project.glob(pattern)))]):
             return True
@@ -182,17 +193,17 @@ def main() -> int:
     """Run the command; exit status 1 if too few mutants are noticed, or the tests fail without any."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument(
-        "rooms", nargs="*", choices=[[], *ROOMS], help="rooms to mutate; all if none is named"
+        "parts", nargs="*", choices=[[], *PARTS], help="parts to mutate; all if none is named"
     )
-    parser.add_argument("--count", type=int, default=200, help="mutants over all rooms (default 200)")
+    parser.add_argument("--count", type=int, default=200, help="mutants over all parts (default 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the random choice")
     parser.add_argument("--least", type=float, default=0.9, help="share that has to be noticed")
     given = parser.parse_args()
     sites = [
         site
-        for room in given.rooms or ROOMS
-        for file in sorted(ROOT.glob(ROOMS[room][0]))
-        for site in sites_of(room, file)
+        for part in given.parts or PARTS
+        for file in sorted(ROOT.glob(PARTS[part][0]))
+        for site in sites_of(part, file)
     ]
     chosen = random.Random(given.seed).sample(sites, min(given.count, len(sites)))
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
@@ -203,9 +214,9 @@ def main() -> int:
         for name in COPIED:
             shutil.copytree(ROOT / name, project / name)
         shutil.copy(ROOT / "pyproject.toml", project)
-        for room in {site.room for site in chosen}:
-            if killed_by(project, room):
-                print(f"the tests of {room} fail without any mutant")
+        for part in {site.part for site in chosen}:
+            if killed_by(project, part):
+                print(f"the tests of {part} fail without any mutant")
                 return 1
         killed = 0
         for site in chosen:
@@ -213,7 +224,7 @@ def main() -> int:
             file = project / site.file
             kept = file.read_text(encoding="utf-8")
             file.write_text(text, encoding="utf-8")
-            killed += (dead := killed_by(project, site.room))
+            killed += (dead := killed_by(project, site.part))
             file.write_text(kept, encoding="utf-8")
             print("killed  " if dead else "SURVIVED", line, flush=True)
     print(f"{killed} of {len(chosen)} mutants killed, of {len(sites)} that there are")

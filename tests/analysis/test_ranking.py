@@ -148,4 +148,5 @@ def test_rope_probabilities_sum_to_one_and_swap_with_the_methods() -> None:
 def test_rope_probabilities_depend_on_the_region_of_practical_equivalence() -> None:
     ours, theirs = np.full(6, 0.505), np.full((1, 6), 0.5)
     assert bayesian_signed_rank(ours, theirs)[0].equivalent == 1
+    assert bayesian_signed_rank(ours + 0.007, theirs)[0].better > 0.95
     assert bayesian_signed_rank(ours, theirs, region=0.001)[0].better > 0.95

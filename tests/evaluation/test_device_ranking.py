@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,11 @@ from bench.evaluation import (
     average_precision,
     check_embeddings,
     device_side,
+    evaluate,
     rank_embeddings,
     validation_map,
 )
-from bench.evaluation.device_ranking import evaluate_on_device
+from bench.evaluation.device_ranking import device_maps, evaluate_on_device
 from bench.evaluation.device_side import DeviceSide, check_on_device, scale_of
 from bench.evaluation.inputs import cuda_device_of, label_sets
 from bench.evaluation.measures import interpolated_precision_measure, measure_of, precision_at_measure
@@ -212,6 +214,19 @@ def test_validation_on_a_gpu_is_ranked_there(monkeypatch: pytest.MonkeyPatch) ->
     assert validation_map(AsGiven(), Split(parts, 3), device="cuda:0") == pytest.approx(here, abs=1e-12)
     assert devices == ["cuda:0"] * 4  # two sides of two directions
     assert cuda_device_of(np.eye(2), torch.eye(2)) is cuda_device_of([[1.0]]) is None
+
+
+def test_maps_of_embeddings_on_a_device_are_those_of_the_host_and_need_one_width() -> None:
+    rng, names = np.random.default_rng(0), ("image", "text", "audio")
+    parts = {name: Modality(rng.standard_normal((40, 4)), rng.integers(0, 3, 40)) for name in names}
+    labels = {name: label_sets(part.labels, 40, name) for name, part in parts.items()}
+    rows = {name: torch.tensor(part.features, dtype=torch.float32) for name, part in parts.items()}
+    maps = device_maps(rows, labels, "cosine")
+    host = evaluate(AsGiven(), Split(parts, 3))
+    expected = {f"{a}>{b}": host[a, b].ap["map@all"].mean() for a, b in permutations(names, 2)}
+    assert maps == pytest.approx(expected, abs=1e-6)
+    with pytest.raises(RefusedEmbeddings, match=r"'text': 3"):
+        device_maps({**rows, "text": rows["text"][:, :3]}, labels, "cosine")
 
 
 @pytest.mark.cuda

@@ -22,6 +22,7 @@ from bench.evaluation import (
     rank_embeddings,
     rank_similarities,
 )
+from bench.evaluation.similarity import similarities
 from tests.evaluation.naive import naive_ap
 from tests.evaluation.samples import AsGiven, Cubes, coarse
 
@@ -100,6 +101,16 @@ def test_argsort_follows_the_sort_of_distances(similarity: Similarity) -> None:
     np.testing.assert_allclose(ours, naive_ap(order, wanted, offered, 5, "hits"), rtol=1e-12)
 
 
+@pytest.mark.parametrize("size", [1e-200, 1.0, 1e200])
+def test_cosines_of_any_size_are_scipys_and_those_of_zero_rows_are_0(size: float) -> None:
+    numbers = np.random.default_rng(2)
+    left, right = (numbers.standard_normal((n, 5)) for n in (9, 14))
+    left[0] = right[3] = 0.0
+    expected = np.nan_to_num(1 - cdist(left, right, "cosine"))
+    expected[0] = expected[:, 3] = 0.0
+    np.testing.assert_allclose(similarities("cosine", left * size, right * size), expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("k", [5, 300])
 @pytest.mark.parametrize("denominator", ["hits", "min", "relevant"])
 def test_argsort_orders_ties_as_released_evaluators_do(k: int, denominator: Denominator) -> None:
@@ -137,6 +148,7 @@ def test_evaluate_takes_argsort_beside_other_rules(learned: bool) -> None:
     [
         ("hamming", [[0, 1], [0.5, 1]], "codes"),
         ("hamming", [[0, 1], [-1, 1]], "codes"),
+        ("hamming", [[1.5, 1], [-1, 1]], "codes"),
         ("manhattan", [[0, 1], [1, 1]], "similarity must be"),
         ("euclidean", [[0, np.nan], [1, 1]], "NaN"),
         ("dot", [[0, np.inf], [1, -np.inf]], "infinite"),

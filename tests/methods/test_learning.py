@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from bench import registry
 from bench.contract import Context, Method, Unsupported
@@ -134,3 +135,25 @@ def test_methods_that_train_modalities_apart_offer_the_other_rule(name: str) -> 
     variant = "selected_by_map" if rule is BY_MAP else "selected_by_loss"
     for chosen, expected in (("full", usual), (variant, rule)):
         assert small_fit(name, Context(), chosen).checkpoints()["best"].criterion == expected.criterion
+
+
+CENTRED = [
+    name for name in DEEP if '(data, "centres")' in Path(registry.method(name).where).read_text("utf-8")
+]
+
+
+@pytest.mark.parametrize("name", CENTRED)
+def test_learned_centres_move_and_have_length_1_in_every_step(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cls, seen = registry.method_class(name), []
+
+    def watched(self: Any, *given: Any) -> Any:
+        seen.append(self.centres.weight.detach().clone())
+        return loss(self, *given)
+
+    loss = cls.loss  # type: ignore[attr-defined]
+    monkeypatch.setattr(cls, "loss", watched)
+    small_fit(name, Context(), lr=1e-2)
+    assert abs(seen[-1] - seen[0]).max() > 1e-2
+    assert_allclose([centres.norm(dim=0).numpy() for centres in seen], 1.0, rtol=1e-5)
