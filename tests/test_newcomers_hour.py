@@ -79,9 +79,12 @@ def test_every_step_works_and_ends_in_the_table_of_a_paper(folder: Path) -> None
     assert " passed, 0 failed" in printed[5]
     assert "24 cells: 24 done" in printed[6]
     tables = [path.read_text(encoding="utf-8") for path in (folder / "reports" / "tables").glob("*.tex")]
-    own = [text for text in tables if "My Method" in text]
-    assert {name for name in ("animals", "bundle") for text in own if name in text} == {"animals", "bundle"}
-    assert any("label-noise@0.4" in text for text in own)
+    ours = [text for text in tables if "My Method" in text]
+    assert {name for name in ("animals", "bundle") for text in ours if name in text} == {
+        "animals",
+        "bundle",
+    }
+    assert any("label-noise@0.4" in text for text in ours)
     assert "image" in printed[8].splitlines()[0]
     assert len(printed[8].splitlines()) > 3
     protocol = (folder / "reports" / "protocol.tex").read_text(encoding="utf-8")

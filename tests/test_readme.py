@@ -106,6 +106,6 @@ def _run_all(clone: Path, adapted: Callable[[str], str]) -> dict[str, str]:
 
 def _table(document: str) -> dict[str, float]:
     """Return the averages of the README's table by method."""
-    place = document.split("<!-- table: emoji map@all -->")[1].split("<!-- end of table -->")[0]
-    lines = [line.split("|") for line in place.splitlines() if line.startswith("|")][2:]
+    table = document.split("<!-- table: emoji map@all -->")[1].split("<!-- end of table -->")[0]
+    lines = [line.split("|") for line in table.splitlines() if line.startswith("|")][2:]
     return {line[1].strip(): float(re.findall(r"0\.\d+", line[4])[0]) for line in lines}

@@ -145,17 +145,17 @@ def _families(groups: Sequence[RowGroup], labels: Labels) -> list[list[RowGroup]
     fulls = [group for group in groups if group.key.variant == "full"]
     variants = [group for group in groups if group.key.variant != "full"]
     fitting = [
-        [place for place, full in enumerate(fulls) if _is_variant_of(variant, full, labels)]
+        [index for index, full in enumerate(fulls) if _is_variant_of(variant, full, labels)]
         for variant in variants
     ]
-    support = Counter(place for places in fitting for place in places)
+    support = Counter(index for indices in fitting for index in indices)
     families: dict[int, list[RowGroup]] = defaultdict(list)
-    for variant, places in zip(variants, fitting, strict=True):
-        changes = {place: len(_changes(variant, fulls[place])) for place in places}
-        ranked = ((not fulls[place].usual, changes[place], -support[place], place) for place in places)
+    for variant, indices in zip(variants, fitting, strict=True):
+        changes = {index: len(_changes(variant, fulls[index])) for index in indices}
+        ranked = ((not fulls[index].usual, changes[index], -support[index], index) for index in indices)
         if best := min(ranked, default=None):
             families[best[-1]].append(variant)
-    return [[fulls[place], *families[place]] for place in sorted(families)]
+    return [[fulls[index], *families[index]] for index in sorted(families)]
 
 
 def _is_variant_of(variant: RowGroup, full: RowGroup, labels: Labels) -> bool:
@@ -179,7 +179,7 @@ def _ablation(
 ) -> Ablation:
     full, *variants = family
     offered = results.labels.variants(full.key.method)
-    order = {variant: place for place, variant in enumerate(offered)}
+    order = {variant: index for index, variant in enumerate(offered)}
     variants.sort(key=lambda each: (order.get(each.key.variant, len(order)), each.label))
     directions = directions_of([record for group in family for record in group.records], results.labels)
     full_row, *rows = rows_of(results, [full, *variants], directions, protocol, selection)

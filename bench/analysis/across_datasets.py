@@ -31,7 +31,7 @@ class BlockKey(NamedTuple):
     kind: str
     profile: str
     device: str
-    harness: str  # versions of the rooms that all numbers depend on
+    harness: str  # versions of the packages that all numbers depend on
     protocol: str
     selection: str
     condition: str = CLEAN  # of the data
@@ -127,14 +127,14 @@ def _block(about: BlockKey, tables: list[Table], reference: str) -> Block:
         if some.any() and not counts_too
     ]
     for (label, *_), present in zip(found, having, strict=True):
-        lacking = [chosen[place].data.dataset for place in np.flatnonzero(counting & ~present)]
+        lacking = [chosen[index].data.dataset for index in np.flatnonzero(counting & ~present)]
         if lacking and present.any():
             omitted.append(f"{label}: no number on {', '.join(lacking)}")
     unusual = {row.label for table in chosen for row in table.rows if not row.usual}
     if unusual:
         omitted.append(f"ablations and rows with other settings than usual: {', '.join(sorted(unusual))}")
-    data = tuple(chosen[place].data for place in np.flatnonzero(counting))
-    methods = [found[place] for place in np.flatnonzero(complete)]
+    data = tuple(chosen[index].data for index in np.flatnonzero(counting))
+    methods = [found[index] for index in np.flatnonzero(complete)]
     entries = [[rows[each].entries[AVERAGE] for each in data] for _, rows, _ in methods]
     scores = np.array([[entry.mean for entry in line] for line in entries], dtype=np.float64)
     seeds = [entry.seeds for line in entries for entry in line]
@@ -204,13 +204,13 @@ def dataset_tests_of(block: Block) -> DatasetTests | None:
     pairwise = nemenyi(merits)
     against = {}
     if block.reference:
-        place = block.methods.index(block.reference)
-        rivals = [number for number in range(methods) if number != place]
-        p_values, adjusted = wilcoxon_against(merits, place)
-        probabilities = bayesian_signed_rank(merits[place], merits[rivals])
+        index = block.methods.index(block.reference)
+        rivals = [number for number in range(methods) if number != index]
+        p_values, adjusted = wilcoxon_against(merits, index)
+        probabilities = bayesian_signed_rank(merits[index], merits[rivals])
         against = {
             block.methods[rival]: AgainstReference(
-                float(p), float(holm), float(pairwise[place, rival]), *rope
+                float(p), float(holm), float(pairwise[index, rival]), *rope
             )
             for rival, p, holm, rope in zip(rivals, p_values, adjusted, probabilities, strict=True)
         }
@@ -277,13 +277,13 @@ def _in_order(found: dict[str, dict[Data, Row]], tables: Sequence[Table]) -> lis
     order: list[str] = []
     for table in tables:
         labels = {rows[table.data].label: label for label, rows in found.items() if table.data in rows}
-        place = 0
+        index = 0
         for label in (labels[row.label] for row in table.rows if row.label in labels):
             if label in order:
-                place = order.index(label) + 1
+                index = order.index(label) + 1
             else:
-                order.insert(place, label)
-                place += 1
+                order.insert(index, label)
+                index += 1
     return order
 
 

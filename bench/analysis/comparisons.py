@@ -224,15 +224,15 @@ def _averaged(directions: Sequence[Direction], tables: Sequence[Array]) -> tuple
 def pairs_of(table: PerQueryTable, couples: Sequence[tuple[PerQueryRow, PerQueryRow]]) -> list[Pair | str]:
     """Return every pair of rows by direction and on average, or why it cannot be compared."""
     single = {
-        (place, direction): pair_of(*couple, direction)
+        (index, direction): pair_of(*couple, direction)
         for direction in table.directions
-        for place, couple in enumerate(couples)
+        for index, couple in enumerate(couples)
         if any(direction in row.values for row in couple)
     }
     every = table.columns or table.directions
     averages = [
-        average_of(*couple, every, [single[place, direction] for direction in every])
-        for place, couple in enumerate(couples)
+        average_of(*couple, every, [single[index, direction] for direction in every])
+        for index, couple in enumerate(couples)
         if len(every) > 1 and all(row.values.keys() >= set(every) for row in couple)
     ]
     return [*single.values(), *averages]
@@ -246,10 +246,10 @@ def _compare_each(
     pairs = [pair for family in families for pair in family]
     by_query = [pair.differences.mean(axis=0) for pair in pairs]
     p_values: list[float] = [1.0] * len(pairs)
-    for places in _places_by(map(len, by_query)).values():  # they share their signs
-        columns = np.stack([by_query[place] for place in places], axis=1)
-        for place, p in zip(places, paired_permutation_test(columns, permutations), strict=True):
-            p_values[place] = float(p)
+    for indices in _indices_by(map(len, by_query)).values():  # they share their signs
+        columns = np.stack([by_query[index] for index in indices], axis=1)
+        for index, p in zip(indices, paired_permutation_test(columns, permutations), strict=True):
+            p_values[index] = float(p)
     # The draws of an interval depend on its queries, and on the seed counts of its family.
     draws: list[Hashable] = []
     for family in families:
@@ -258,25 +258,25 @@ def _compare_each(
             counts[pair.sizes].add(len(pair.differences))
         draws += [(pair.sizes, *sorted(counts[pair.sizes])) for pair in family]
     intervals: dict[int, Interval] = {}
-    for places in _places_by(draws).values():
+    for indices in _indices_by(draws).values():
         found = two_level_intervals(
-            [pairs[place].differences for place in places], strata=pairs[places[0]].strata
+            [pairs[index].differences for index in indices], strata=pairs[indices[0]].strata
         )
-        intervals.update(zip(places, found, strict=True))
+        intervals.update(zip(indices, found, strict=True))
     tests = [
-        _comparison(pair, by_query[place], p_values[place], intervals[place], permutations)
-        for place, pair in enumerate(pairs)
+        _comparison(pair, by_query[index], p_values[index], intervals[index], permutations)
+        for index, pair in enumerate(pairs)
     ]
     ends = np.cumsum([0, *map(len, families)])
     return [_adjusted(tests[start:end], one_family) for start, end in pairwise(ends)]
 
 
-def _places_by(keys: Iterable[Hashable]) -> dict[Hashable, list[int]]:
-    """Return the places of each key."""
-    places: dict[Hashable, list[int]] = defaultdict(list)
-    for place, key in enumerate(keys):
-        places[key].append(place)
-    return places
+def _indices_by(keys: Iterable[Hashable]) -> dict[Hashable, list[int]]:
+    """Return the indices of each key."""
+    indices: dict[Hashable, list[int]] = defaultdict(list)
+    for index, key in enumerate(keys):
+        indices[key].append(index)
+    return indices
 
 
 def _comparison(pair: Pair, by_query: Array, p: float, interval: Interval, permutations: int) -> Comparison:
@@ -297,10 +297,10 @@ def _adjusted(comparisons: Sequence[Comparison], one_family: bool) -> list[Compa
     questions = [
         each.direction if each.direction == AVERAGE or not one_family else None for each in comparisons
     ]
-    for places in _places_by(questions).values():
-        values = holm(np.array([comparisons[place].p for place in places]))
-        for place, value in zip(places, values, strict=True):
-            adjusted[place] = replace(comparisons[place], adjusted=float(value))
+    for indices in _indices_by(questions).values():
+        values = holm(np.array([comparisons[index].p for index in indices]))
+        for index, value in zip(indices, values, strict=True):
+            adjusted[index] = replace(comparisons[index], adjusted=float(value))
     return adjusted
 
 

@@ -111,17 +111,17 @@ def _reasons(trace: Trace, result: Result | None) -> list[list[str]]:
     """Return why each row is worth showing; no reasons where it is not."""
     stages = [row.get("stage") for row in trace]
     reasons: list[list[str]] = [[] for _ in stages]
-    for place, stage in enumerate(stages):
-        if place == 0 or stages[place - 1] != stage:
-            reasons[place].append("first")
-        if place + 1 == len(stages) or stages[place + 1] != stage:
-            reasons[place].append("last")
+    for index, stage in enumerate(stages):
+        if index == 0 or stages[index - 1] != stage:
+            reasons[index].append("first")
+        if index + 1 == len(stages) or stages[index + 1] != stage:
+            reasons[index].append("last")
     for selected in result.selected if result is not None else ():
         if selected.rule == "last":  # needs no word
             continue
         epochs = selected.epoch if isinstance(selected.epoch, dict) else {"": selected.epoch}
         for modality, epoch in epochs.items():
-            last_stage = (place for place, stage in enumerate(stages) if stage == stages[-1])
-            for place in [place for place in last_stage if trace[place].get("epoch") == epoch][-1:]:
-                reasons[place].append(f"{selected.rule} of {modality}" if modality else selected.rule)
+            last_stage = (index for index, stage in enumerate(stages) if stage == stages[-1])
+            for index in [index for index in last_stage if trace[index].get("epoch") == epoch][-1:]:
+                reasons[index].append(f"{selected.rule} of {modality}" if modality else selected.rule)
     return reasons

@@ -128,7 +128,7 @@ def pareto_front(costs: Sequence[float | None], scores: Sequence[float]) -> list
         for at, (cost, score) in enumerate(zip(costs, scores, strict=True))
         if cost is not None
     ]
-    for _, _, place in sorted(points):
-        if not best or scores[place] > scores[best[-1]]:
-            best.append(place)
+    for _, _, index in sorted(points):
+        if not best or scores[index] > scores[best[-1]]:
+            best.append(index)
     return best

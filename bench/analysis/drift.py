@@ -32,7 +32,7 @@ class Drift:
 
     numbers: int  # how many both have
     largest: float  # largest difference between two of them, without sign
-    place: str  # which number that is; empty where none differs
+    largest_at: str  # which number that is; empty where none differs
     per_query: float  # largest difference between two average precisions of one query
     lacking: tuple[str, ...]  # numbers that only one of them has
     otherwise: tuple[str, ...]  # parts of the result whose bytes differ, such as ``metrics`` and ``selected``
@@ -73,7 +73,7 @@ def drift_of(old: Recorded, new: Recorded) -> Drift:
         for result in results
     )
     gaps = {name: abs(after[name] - before[name]) for name in before if name in after}
-    place = max(gaps, key=lambda name: gaps[name], default="")
+    largest_at = max(gaps, key=lambda name: gaps[name], default="")
     parts = [
         {name: msgspec.json.encode(getattr(each, name), order="sorted") for name in Result.__struct_fields__}
         for each in results
@@ -82,8 +82,8 @@ def drift_of(old: Recorded, new: Recorded) -> Drift:
     same_code = len({(cell.harness, cell.code) for cell in cells}) == 1
     return Drift(
         numbers=len(gaps),
-        largest=gaps.get(place, 0.0),
-        place=place if gaps.get(place) else "",
+        largest=gaps.get(largest_at, 0.0),
+        largest_at=largest_at if gaps.get(largest_at) else "",
         per_query=_per_query(old.per_query, new.per_query),
         lacking=tuple(sorted(before.keys() ^ after.keys())),
         otherwise=tuple(name for name in parts[0] if parts[0][name] != parts[1][name]),

@@ -32,7 +32,7 @@ class Data(NamedTuple):
     dataset: str  # registry name
     fingerprint: str  # digest of the data
     device: str  # kind of device, such as ``cpu`` or ``cuda``
-    harness: str  # versions of the rooms that all numbers depend on; empty for records of layout 1
+    harness: str  # versions of what all numbers depend on; empty for records of layout 1
     condition: str = CLEAN  # what was done to the data, such as ``label-noise@0.4``; `CLEAN` for nothing
 
 

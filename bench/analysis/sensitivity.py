@@ -122,25 +122,25 @@ def _series(
 
     def sharing(*names: str) -> list[list[int]]:
         """Return the indices of the rows that have all settings in common but these."""
-        places: dict[Hashable, list[int]] = defaultdict(list)
-        for place, each in enumerate(written):
-            places[tuple(each[name] for name in varying if name not in names)].append(place)
-        return list(places.values())
+        indices: dict[Hashable, list[int]] = defaultdict(list)
+        for index, each in enumerate(written):
+            indices[tuple(each[name] for name in varying if name not in names)].append(index)
+        return list(indices.values())
 
     grids = []
     for one, two in combinations(varying, 2):
-        kept = {place for place, group in enumerate(groups) if _is_usual(group, (one, two), usual)}
-        for places in sharing(one, two):
-            cells = {place: (written[place][one], written[place][two]) for place in places}
+        kept = {index for index, group in enumerate(groups) if _is_usual(group, (one, two), usual)}
+        for indices in sharing(one, two):
+            cells = {index: (written[index][one], written[index][two]) for index in indices}
             if grid := _grid(cells, kept):
                 grids.append(((one, two), grid))
     curves = [
-        ((name,), places)
+        ((name,), indices)
         for name in varying
-        for places in sharing(name)
-        if len(places) > 1 and not any(name in names and {*places} <= {*grid} for names, grid in grids)
+        for indices in sharing(name)
+        if len(indices) > 1 and not any(name in names and {*indices} <= {*grid} for names, grid in grids)
     ]
-    return [(names, [groups[place] for place in places]) for names, places in (*grids, *curves)]
+    return [(names, [groups[index] for index in indices]) for names, indices in (*grids, *curves)]
 
 
 def _grid(cells: Mapping[int, tuple[str, str]], usual: Collection[int]) -> list[int]:
@@ -154,9 +154,9 @@ def _grid(cells: Mapping[int, tuple[str, str]], usual: Collection[int]) -> list[
         rows = Counter(row for row, _ in cells.values())
         columns = Counter(column for _, column in cells.values())
         kept = {
-            place: cell
-            for place, cell in cells.items()
-            if place in usual or (rows[cell[0]] > 1 and columns[cell[1]] > 1)
+            index: cell
+            for index, cell in cells.items()
+            if index in usual or (rows[cell[0]] > 1 and columns[cell[1]] > 1)
         }
         if len(kept) == len(cells):
             return [*kept]

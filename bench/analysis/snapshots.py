@@ -191,10 +191,10 @@ def _first_cell(row: Row, records: Mapping[str, Record]) -> Record | None:
 
 def _item(snapshot: Snapshot, modality: str, row: int) -> Item:
     details = snapshot.details[modality]
-    place = int(np.flatnonzero(details.rows == row)[0])
-    number = int(details.classes[place])
+    index = int(np.flatnonzero(details.rows == row)[0])
+    number = int(details.classes[index])
     name = snapshot.class_names[number] if snapshot.class_names else f"class {number}"
-    return Item(name, details.texts[place] if details.texts else "", details.picture(place))
+    return Item(name, details.texts[index] if details.texts else "", details.picture(index))
 
 
 class SpaceExample(NamedTuple):

@@ -317,9 +317,9 @@ def nemenyi(scores: Array) -> Array:
     average = ranks(scores).mean(axis=1)
     apart = np.abs(average[:, None] - average) / np.sqrt(methods * (methods + 1) / (6 * datasets))
     # The integral is slow: once for every distance that occurs.
-    distances, places = np.unique(np.round(apart, 12), return_inverse=True)
+    distances, inverse = np.unique(np.round(apart, 12), return_inverse=True)
     values = studentized_range.sf(distances * np.sqrt(2), methods, np.inf)
-    p_values: Array = np.clip(np.asarray(values), 0.0, 1.0)[places].reshape(apart.shape)
+    p_values: Array = np.clip(np.asarray(values), 0.0, 1.0)[inverse].reshape(apart.shape)
     np.fill_diagonal(p_values, 1.0)
     return p_values
 

@@ -13,7 +13,7 @@ from bench.plural import counted
 from bench.records.merging import merge
 from bench.records.store import Store
 
-_FATES: Final = {
+_ACTIONS: Final = {
     "copied": "copied",
     "replaced": "copied over a failure or a damaged one",
     "known": "known already",
@@ -33,18 +33,18 @@ def command(other_results: Annotated[Path, ARGUMENT, FilePath("any")], folder: R
 
     Exit status 0; 1 if finished records differ or a file is damaged; 2 for wrong usage.
     """
-    fates: dict[str, Counter[str]] = {kind: Counter() for kind in ("record", "model", "trial")}
+    actions: dict[str, Counter[str]] = {kind: Counter() for kind in ("record", "model", "trial")}
     items = merge(other_results, folder.results)
     prepare_results(Store(folder.results))
     for item in items:
-        fates[item.kind][item.fate] += 1
-        if item.fate == "conflict":
+        actions[item.kind][item.action] += 1
+        if item.action == "conflict":
             say(f"differs, ours is kept: {item.title}: {item.why}", err=True)
-        elif item.fate == "damaged":
+        elif item.action == "damaged":
             warn(f"left out: {item.why}")
-    for kind, counts in fates.items():
+    for kind, counts in actions.items():
         if counts:
-            total = ", ".join(f"{counts[fate]} {words}" for fate, words in _FATES.items() if counts[fate])
+            total = ", ".join(f"{counts[one]} {words}" for one, words in _ACTIONS.items() if counts[one])
             say(f"{counted(counts.total(), kind)} in {other_results}: {total}")
     say(f"next: python -m bench status --results {folder.results}")
-    return int(any(counts["conflict"] + counts["damaged"] for counts in fates.values()))
+    return int(any(counts["conflict"] + counts["damaged"] for counts in actions.values()))

@@ -33,7 +33,7 @@ def command(
     datasets: tuple[str, ...] = (),
     conditions: tuple[str, ...] = (),
     protocols: tuple[str, ...] = (),
-    selection: Literal["own", "best", "last", "oracle", "every"] = "own",
+    selection: Literal["recorded", "best", "last", "oracle", "every"] = "recorded",
     folder: ResultsOption,
 ) -> int:
     """Print one row per cell, direction and protocol.
@@ -48,12 +48,12 @@ def command(
         datasets: Only these datasets; names or globs.
         conditions: Only these conditions: clean, names, groups, ids or globs, such as 'label-noise@*'.
         protocols: Only these protocols; ids or globs, such as 'map@50*'.
-        selection: Selection rule; own: the rule of each record (best, or none in closed form).
+        selection: Selection rule; recorded: the rule of each record (best, or none in closed form).
     """
     records, problems = read_records(folder.results)
     only = condition_words(conditions, records)
     chosen = Filter(methods=words_of(methods), datasets=words_of(datasets), conditions=only)
-    frame = frame_of(records, chosen, words_of(protocols), None if selection == "own" else selection)
+    frame = frame_of(records, chosen, words_of(protocols), None if selection == "recorded" else selection)
     if format_ == "parquet":
         _write_parquet(frame, output)
     elif output is not None:

@@ -216,7 +216,7 @@ def _lines(checks: Sequence[Check], tolerance: float | None) -> Iterator[str]:
         rows.append([title, drift.numbers, *numbers, "the same bytes" if drift.identical else agrees])
         if not drift.identical:
             known = ", ".join(check.changes) or "nothing that the records know of"
-            words = [f"{drift.place} by {drift.largest:.2g}"] if drift.place else []
+            words = [f"{drift.largest_at} by {drift.largest:.2g}"] if drift.largest_at else []
             words += [f"only one has {', '.join(drift.lacking[:3])}"] if drift.lacking else []
             words += [f"parts of the result: {', '.join(drift.otherwise)}"] if drift.otherwise else []
             differing.append(f"{title} differs: {'; '.join(words)}. Different meanwhile: {known}")

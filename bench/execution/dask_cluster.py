@@ -94,12 +94,12 @@ class Cluster:
         async def describe_all() -> list[Any]:
             return await asyncio.gather(*map(describe_one, addresses))
 
-        judged: dict[str, Facts | str] = {}
+        found: dict[str, Facts | str] = {}
         sound = [*known]
         for address, answer in zip(addresses, self.ask(describe_all, 2 * ANSWER_SECONDS), strict=True):
-            judged[address] = facts = _judge(address, answer, sound)
+            found[address] = facts = _facts_or_reason(address, answer, sound)
             sound += [facts] if isinstance(facts, Facts) else []
-        return judged
+        return found
 
     def waiting(self) -> str:
         """Return the sentence for a cluster without workers."""
@@ -214,7 +214,7 @@ def _first_workers(cluster: Cluster, say: Callable[[str], None]) -> list[Facts]:
         time.sleep(POLL)
 
 
-def _judge(address: str, answer: Any, others: Iterable[Facts]) -> Facts | str:
+def _facts_or_reason(address: str, answer: Any, others: Iterable[Facts]) -> Facts | str:
     """Return the facts of a worker, or in one sentence why it cannot be used."""
     if isinstance(answer, bytes):
         with suppress(msgspec.DecodeError):

@@ -14,7 +14,7 @@ from bench.records.schema import Record, Result
 from bench.records.store import Store
 from bench.records.trials import TrialStore
 
-Fate = Literal["copied", "replaced", "known", "kept", "conflict", "damaged"]
+Action = Literal["copied", "replaced", "known", "kept", "conflict", "damaged"]
 """What was done with a record of the other folder:
 
 copied: it was absent here; replaced: the one here was a failure or damaged; known: the same record is here;
@@ -34,7 +34,7 @@ class Merged:
 
     kind: Literal["record", "model", "trial"]
     title: str
-    fate: Fate
+    action: Action
     why: str = ""
 
 
@@ -64,7 +64,7 @@ def merge(other: Path, results: Path) -> Iterator[Merged]:
         for record in theirs.records():
             merged = _merge_record(record, theirs, ours)
             yield merged
-            if record.status == "done" and merged.fate in ("copied", "replaced", "known"):
+            if record.status == "done" and merged.action in ("copied", "replaced", "known"):
                 yield from _merge_model(record, theirs, ours)
         for problem in theirs.problems:
             yield Merged("record", str(problem.folder), "damaged", problem.sentence)

@@ -22,7 +22,7 @@ from bench.atomic import write_whole
 from bench.contract import PluginError
 
 LOCK: Final = Path(__file__).with_name("versions.yaml")
-UnitKind = Literal["rooms", "methods", "datasets"]
+UnitKind = Literal["packages", "methods", "datasets"]
 
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _BLOCKS: Final = {"body", "orelse", "finalbody"}
@@ -55,7 +55,7 @@ def read_lock(path: Path = LOCK) -> Lock:
     """
     import yaml
 
-    lock: Lock = {"rooms": {}, "methods": {}, "datasets": {}}
+    lock: Lock = {"packages": {}, "methods": {}, "datasets": {}}
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else lock
         for kind, units in lock.items():

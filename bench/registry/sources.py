@@ -113,7 +113,7 @@ class Source:
             return sys.modules[self.module]
         if self.module.startswith(_BY_PATH):
             return _load_file(self.module, Path(self.where))
-        _home(self.kinds[0])  # makes the package that the module is part of
+        _package(self.kinds[0])  # makes the package that the module is part of
         return importlib.import_module(self.module)
 
     def _is_meant(self, cls: type) -> bool:
@@ -123,7 +123,7 @@ class Source:
 def sources() -> Iterator[Source]:
     """Yield all sources: folders first, then entry points, then files given by path."""
     for kind in BASE:
-        folder, package = _home(kind)
+        folder, package = _package(kind)
         for path in sorted(folder.glob("*.py")):
             if not path.name.startswith("_") and path.is_file():
                 yield _file_source((kind,), path, f"{package}.{path.stem}")
@@ -134,7 +134,7 @@ def sources() -> Iterator[Source]:
 
 def source_at(kind: Kind, where: str) -> Source:
     """Return the source of ``kind`` that `sources` gave with this ``where``."""
-    path, (folder, package) = Path(where), _home(kind)
+    path, (folder, package) = Path(where), _package(kind)
     if path.parent == folder:
         return _file_source((kind,), path, f"{package}.{path.stem}")
     if path in _PLUGINS:
@@ -166,7 +166,7 @@ def _given(path: Path) -> Source:
 
 def folder_of(kind: Kind) -> Path:
     """Return the folder that holds the project's plug-ins of ``kind``."""
-    return _home(kind)[0]
+    return _package(kind)[0]
 
 
 def add_plugin(path: str | Path) -> None:
@@ -201,7 +201,7 @@ def plugins() -> tuple[str, ...]:
     return tuple(str(path) for path in _PLUGINS)
 
 
-def _home(kind: Kind) -> tuple[Path, str]:
+def _package(kind: Kind) -> tuple[Path, str]:
     """Return the folder and the package name under which its files are imported.
 
     An installed copy holds them inside ``bench``. In a clone they are at the top, and another package of the

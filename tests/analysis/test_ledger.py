@@ -37,6 +37,7 @@ from tests.analysis.test_tables import LABELS as BASE
 from tests.analysis.test_tables import done
 from tests.records import making
 from tests.report.making import csv_of, page_of
+from tests.wording import mentions
 
 LABELS = replace(BASE, usual=lambda identity: making.identity().settings)
 NAMES = Names(
@@ -155,7 +156,7 @@ def test_the_comparable_is_taken_where_there_is_more_than_one_kind() -> None:
 def test_what_was_not_run_has_the_command_that_runs_it() -> None:
     plain, confined = ledger([], value(), value(dataset="XNet(I-T)", method="MCCA"))
     assert (plain.verdict, plain.because, plain.ours) == ("not run yet", "no record", None)
-    assert confined.because == "no record of image+text alone"
+    assert mentions(confined.because, "record of image+text")
     assert confined.command.endswith("--datasets xmedianet --methods mcca --seeds 5 --modalities image,text")
 
 
@@ -192,7 +193,7 @@ def test_all_modalities_are_taken_at_once_or_by_a_pair_method_pair_by_pair() -> 
     assert [line.verdict for line in ledger([joint, *pairs, part], *printed_values)] == ["reproduced"] * 2
     lines = ledger([part, *pairs[1:]], *printed_values)
     assert [line.verdict for line in lines] == ["not run yet"] * 2
-    assert lines[1].because == "not all pairs of modalities were run"
+    assert mentions(lines[1].because, "pairs of modalities")
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,7 @@ def test_the_page_compares_explains_and_states_what_to_run(part: Part) -> None:
     for shown in ("| 0.5050 | 1", "+0.0050", "-0.3950", r"\[2\] Other"):
         assert shown in compared
     assert "MCCA" not in compared
-    assert "look-alike: generated data, not the benchmark" in page
+    assert "look-alike: generated data" in page
     (command,), absent = (one.items for one in part.listings)
     assert "--datasets wikipedia --methods mcca,sdml --seeds 5" in command
     assert [line.split(": ")[1] for line in absent] == ["SCL (1).", "Pascal (1)."]

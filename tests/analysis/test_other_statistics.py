@@ -34,9 +34,9 @@ def test_wilcoxon_and_holm_are_those_of_scikit_posthocs() -> None:
     posthocs = pytest.importorskip("scikit_posthocs")
     scores = random_scores(4, 12, 1)
     expected = posthocs.posthoc_wilcoxon(list(scores), p_adjust="holm").to_numpy()
-    places = list(zip(*np.triu_indices(4, 1), strict=True))
-    adjusted = holm(np.array([wilcoxon(scores[one], scores[other]) for one, other in places]))
-    assert adjusted == pytest.approx([expected[place] for place in places], abs=1e-9)
+    pairs = list(zip(*np.triu_indices(4, 1), strict=True))
+    adjusted = holm(np.array([wilcoxon(scores[one], scores[other]) for one, other in pairs]))
+    assert adjusted == pytest.approx([expected[pair] for pair in pairs], abs=1e-9)
 
 
 def test_ranks_and_the_critical_difference_are_those_of_autorank() -> None:

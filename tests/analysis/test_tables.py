@@ -20,6 +20,7 @@ from bench.report.topics.map_tables import table_exhibit
 from bench.report.writers import csv, html, latex, markdown
 from tests.analysis.making import IT, TI, close, metric, with_result
 from tests.records import making
+from tests.wording import mentions
 
 
 def usual(identity: Identity) -> Mapping[str, Any] | None:
@@ -146,7 +147,7 @@ def test_an_average_uses_the_seeds_that_have_all_directions() -> None:
     assert (entries[AVERAGE].mean, entries[AVERAGE].seeds) == (close(0.2), 1)
     assert extra.digest not in entries[AVERAGE].records
     scattered = [done({p: 0.2, p[::-1]: 0.2}, modalities=p, seed=n) for n, p in enumerate(PAIRS)]
-    assert row(scattered).entries[AVERAGE].reason == "no seed has all directions"
+    assert mentions(row(scattered).entries[AVERAGE].reason, "seed ... directions")
 
 
 @pytest.mark.parametrize("status", ["failed", "timeout", "out-of-memory", "refused", "skipped"])
@@ -163,8 +164,8 @@ def test_missing_numbers_have_the_reason_of_their_cells(status: Any) -> None:
 def test_numbers_of_another_rule_are_not_taken() -> None:
     record = done(0.5)
     (other,) = tables_of(Results([record], LABELS), ["map@50/hits"])
-    assert {entry.reason for entry in other.rows[0].entries.values()} == {"not evaluated under map@50/hits"}
-    assert row([record], "oracle").entries[IT].reason == "nothing was selected by the rule oracle"
+    assert all(mentions(entry.reason, "map@50/hits") for entry in other.rows[0].entries.values())
+    assert mentions(row([record], "oracle").entries[IT].reason, "selected ... oracle")
     assert row([done(0.5, selection="none")], "oracle").entries[IT].mean == 0.5
     unselected = row([done(selection="last")]).entries.values()
     assert all(entry.mean is None and entry.records for entry in unselected)
@@ -241,7 +242,8 @@ def test_a_refused_state_is_the_reason_of_its_rule_only() -> None:
     assert all("all rows are equal" in entry.reason and "more" not in entry.reason for entry in last)
     both = row([record, done(0.6, selection="last", seed=1)], "last")
     assert both.entries[IT].seeds == 1
-    assert both.lacking == ("1 of 2 cells refused under the rule last: all rows are equal",)
+    (lacking,) = both.lacking
+    assert mentions(lacking, "1 of 2 cells refused ... last ... all rows are equal")
 
 
 @pytest.mark.parametrize(

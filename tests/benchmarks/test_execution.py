@@ -139,7 +139,7 @@ def test_a_finished_grid_of_four_hundred_cells(benchmark: Any, small: Path, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["c loop", "python loop", "deaf"])
+@pytest.mark.parametrize("fault", ["c loop", "python loop", "ignores signals"])
 def test_a_hung_task_is_stopped_in_time(benchmark: Any, fault: str) -> None:
     """A round is a hung task with a limit of 1 s, from its start until the slot is free."""
     rounds = 5

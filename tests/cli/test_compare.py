@@ -15,6 +15,7 @@ from tests.analysis.cells_apart import add
 from tests.analysis.making import IT, TI, Shelf, with_result
 from tests.grid import Said, say, write_bundle
 from tests.records import making
+from tests.wording import mentions
 
 
 def stored(folder: Path, *shelves: Shelf) -> Path:
@@ -55,11 +56,11 @@ def test_two_methods_are_compared_in_each_direction(results: Path) -> None:
     (image,) = (line for line in lines if line[:1] == ["image→text"])
     assert float(image[3]) == pytest.approx(float(image[1]) - float(image[2]), abs=2e-4)
     assert image[-2:] == ["80", "3"]
-    assert "drcl and mcca, image→text: drcl is above by 0.1" in said.out
-    assert "the same on every query" in said.out
+    assert mentions(said.out, "drcl and mcca, image→text ... drcl is above by 0.")
+    assert mentions(said.out, "same on every query")
     assert "3 seeds" in said.out
     alike = compare(results, "drcl", "mcca", "--dataset", "wikipedia")
-    alike.check(0, "LOOK-ALIKE", "rest on one seed")
+    alike.check(0, "LOOK-ALIKE", "one seed")
 
 
 def test_an_ablation_and_a_whole_label_are_names_too(results: Path) -> None:
@@ -85,16 +86,16 @@ def test_a_method_before_and_after_a_change(results: Path, tmp_path: Path) -> No
     [
         (("drlc", "mcca", "--dataset", "emoji"), "'drcl'"),
         (("drcl", "mca", "--dataset", "emoji"), "'mcca'"),
-        (("drcl", "mcca", "--dataset", "emojo"), "(did you mean 'emoji'?)"),
+        (("drcl", "mcca", "--dataset", "emojo"), "'emojo' ... 'emoji'"),
         (("drcl", "drcl", "--dataset", "emoji"), "itself"),
         (("drcl", "sm", "--dataset", "emoji"), "same data"),
-        (("drcl", "pls", "--dataset", "emoji"), "pls has no result on emoji"),
+        (("drcl", "pls", "--dataset", "emoji"), "pls ... emoji"),
         (
             ("drcl", "mcca", "--dataset", "emoji", "--protocol", "map@50/hits"),
-            "unknown protocol 'map@50/hits'",
+            "protocol 'map@50/hits'",
         ),
         (("drcl", "mcca", "--dataset", "emoji", "--protocol", "nonsense"), "nonsense"),
-        (("drcl", "mcca", "--dataset", "emoji", "--other-results", "nowhere"), "no records in nowhere"),
+        (("drcl", "mcca", "--dataset", "emoji", "--other-results", "nowhere"), "nowhere"),
     ],
 )
 def test_what_cannot_be_compared_is_one_sentence(results: Path, words: tuple[str, ...], reason: str) -> None:

@@ -35,7 +35,7 @@ def test_a_file_is_imported_diagnosed_and_run(tmp_path: Path) -> None:
     say("data", "doctor", tmp_path / "none.npz").check(2, "none.npz")
     say("data", "fetch", "emoji").check(0, "nothing to download")
     run = ("run", "--methods", "chance", "--datasets", path, "--results", tmp_path / "r", "--dry-run")
-    say(*run).check(0, "note: mine: labels are counted from 1")
+    say(*run).check(0, "note: mine ... labels ... 1")
 
 
 def test_ambiguous_keys_are_refused_with_both_options_and_an_option_decides(tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ def test_a_file_of_other_rows_or_of_another_condition_is_refused(ending: str, tm
             _read(f"{word}={path}", split)
     if ending == "npz":
         for word in ("unpaired", "label-noise/per-modality"):
-            with pytest.raises(BenchError, match="was drawn by label-noise@"):
+            with pytest.raises(BenchError, match="label-noise@"):
                 _read(f"{word}={path}", split)
 
 
@@ -275,7 +275,7 @@ def test_a_damaged_archive_is_refused(key: str, value: Any, noun: str, tmp_path:
 
 def test_what_is_about_pairs_is_not_read_from_labels(tmp_path: Path) -> None:
     _npy(tmp_path / "l.npy", NOISY)
-    with pytest.raises(BenchError, match="neither rows nor ids"):
+    with pytest.raises(BenchError, match=r"rows.*ids"):
         _read(f"unpaired={tmp_path / 'l.npy'}", _split(ROWS))
     with pytest.raises(BenchError, match="0/1 matrix"):
         _read(f"label-noise-multi={tmp_path / 'l.npy'}", _split(ROWS, multi=True))

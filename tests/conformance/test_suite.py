@@ -13,12 +13,13 @@ from bench.conformance.samples import Sample
 from bench.contract import Method, PluginError, Unsupported, UsageError
 from tests.conformance import toys
 from tests.conformance.broken import BROKEN, raising
+from tests.wording import mentions
 
 CASES = [(check, case) for check, cases in BROKEN.items() for case in cases]
 
 
 @pytest.mark.parametrize(("check", "case"), CASES, ids=lambda part: getattr(part, "name", part))
-def test_a_broken_promise_fails_its_own_check_and_no_other(check: Check, case: str) -> None:
+def test_a_broken_promise_fails_its_check_and_no_other(check: Check, case: str) -> None:
     failed = {
         outcome.check: outcome.reason
         for outcome in check_class(BROKEN[check][case])
@@ -53,7 +54,7 @@ def test_declared_limits_are_skipped_with_the_reason() -> None:
     skipped = {changed_rows.pairs_unused, changed_rows.late_modality}
     assert set(reasons) == {outputs.pair_by_pair, outputs.multi_label, outputs.five_modalities} | skipped
     assert "one class per sample" in reasons[outputs.multi_label]
-    assert "exactly two modalities, not 5" in reasons[outputs.five_modalities]
+    assert mentions(reasons[outputs.five_modalities], "two modalities ... 5")
 
 
 def test_a_closed_form_without_batches_needs_no_trace() -> None:

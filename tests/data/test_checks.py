@@ -20,6 +20,7 @@ from bench.data import (
 )
 from bench.data.checks import check_splits, require_equal_labels
 from tests.data.released import write_mat5
+from tests.wording import mentions
 
 WHERE = "wiki.mat, key 'X'"
 
@@ -89,10 +90,10 @@ def test_class_numbers_come_in_any_single_line(shape: tuple[int, ...], dtype: An
 @pytest.mark.parametrize(
     ("values", "first", "words"),
     [
-        ([1, 2, 3], 0, "from 1 to 3, expected 0 to 2; they seem to be counted from 1"),
-        ([0, 1, 2], 1, "from 0 to 2, expected 1 to 3; they seem to be counted from 0"),
-        ([0, 7], 0, "from 0 to 7, expected 0 to 2$"),
-        ([-1, 1], 0, "from -1 to 1, expected 0 to 2"),
+        ([1, 2, 3], 0, "1 to 3.*0 to 2.*from 1"),
+        ([0, 1, 2], 1, "0 to 2.*1 to 3.*from 0"),
+        ([0, 7], 0, "0 to 7.*0 to 2$"),
+        ([-1, 1], 0, "-1 to 1.*0 to 2"),
         ([0.5, 1], 0, "whole numbers, found 0.5"),
         ([np.nan, 1], 0, "whole numbers, found nan"),
         (["cat"], 0, "must be integers"),
@@ -108,7 +109,7 @@ def test_bad_labels_are_refused(values: Any, first: Any, words: str) -> None:
 
 
 @pytest.mark.parametrize("start", [0, 1])
-def test_where_the_first_class_is_unknown_all_lists_of_the_file_tell_together(
+def test_where_the_first_class_is_unknown_all_lists_of_the_file_decide_together(
     tmp_path: Path, start: int
 ) -> None:
     values = {"a": np.arange(3) + start, "b": np.array([1 + start, start]), "c": np.array(["x"])}
@@ -142,28 +143,28 @@ def test_reading_a_modality_checks_width_orientation_and_row_counts(tmp_path: Pa
     )
     with open_arrays(path) as source:
         assert read_modality(source, card(), "image", "X", "y").features.shape == (5, 3)
-        with pytest.raises(DataError, match="seems to be transposed"):
+        with pytest.raises(DataError, match="transposed"):
             read_modality(source, card(), "image", "turned", "y")
-        with pytest.raises(DataError, match=r"rows are 4 wide, expected 3$"):
+        with pytest.raises(DataError, match=r"\b4 wide.*\b3$"):
             read_modality(source, card(), "image", "wide", "y")
-        with pytest.raises(DataError, match=r"'X': 5 rows, but 2 labels in .*'short'"):
+        with pytest.raises(DataError, match=r"'X'.*\b5 rows.*\b2 labels.*'short'"):
             read_modality(source, card(), "image", "X", "short")
         assert read_modality(source, card("inferred"), "image", "wide", "y").dimension == 4
 
 
 def test_what_differs_from_a_confirmed_fact_is_an_error_and_from_a_supposed_one_a_note() -> None:
     assert check_splits(card(), splits(), "f") == ()
-    with pytest.raises(DataError, match=r"image has 6/2/2 rows .*expected 4/2/2; .*feature bundle"):
+    with pytest.raises(DataError, match=r"image.*6/2/2 rows.*4/2/2.*feature bundle"):
         check_splits(card(), splits((6, 2, 2)), "f")
     notes = check_splits(card("doubtful"), splits((6, 2, 2), width=5), "f")
     assert len(notes) == 4
-    assert "image features are 5 wide; the card supposes 3" in notes
-    assert "text has 6/2/2 rows; the card supposes 4/2/2" in notes
+    assert any(mentions(note, "image ... 5 wide ... 3") for note in notes)
+    assert any(mentions(note, "text ... 6/2/2 rows ... 4/2/2") for note in notes)
 
 
 def test_splits_that_do_not_fit_together_are_refused() -> None:
     found = splits()
-    with pytest.raises(DataError, match="must return train, validation, test"):
+    with pytest.raises(DataError, match="train, validation, test"):
         check_splits(card(), {"train": found["train"]}, "f")
     with pytest.raises(DataError, match="has the modalities"):
         check_splits(card(), {**found, "test": found["test"].select(("text", "image"))}, "f")
@@ -178,7 +179,7 @@ def test_rows_said_to_be_pairs_must_have_equal_labels() -> None:
         2,
         "natural",
     )
-    with pytest.raises(DataError, match="row 1 is class 1 as image but 0 as text"):
+    with pytest.raises(DataError, match=r"row 1 .*class 1 .*image .*\b0 .*text"):
         require_equal_labels(split, "f")
 
 
@@ -187,5 +188,5 @@ def test_a_block_is_cut_where_the_publisher_cuts_it() -> None:
     first, rest = cut_block(block, {"image": 2}, Path("f"))
     np.testing.assert_array_equal(first["image"].labels, [0, 1])
     np.testing.assert_array_equal(rest["image"].features[:, 0], [2, 3, 4])
-    with pytest.raises(DataError, match="has 5 image rows; it must have more than 5"):
+    with pytest.raises(DataError, match=r"\b5 image rows.*more than 5"):
         cut_block(block, {"image": 5}, Path("f"))

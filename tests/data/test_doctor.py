@@ -14,6 +14,7 @@ from bench.contract import FileCard
 from bench.data import diagnose
 from tests.data.layouts import arrays, saved
 from tests.data.test_loading import Empty, Tiny, put
+from tests.wording import mentions
 
 
 def test_every_registered_dataset_can_be_examined_without_any_file(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ def test_embedded_data_is_read_and_compared_with_its_card(tmp_path: Path) -> Non
         one.name: (one.rows.value, one.dimension.value) for one in registry.dataset("emoji").card.modalities
     }
     assert {width for _, width in found.shapes.values()} == {1280, 384}
-    assert "image: 1301/230/364 rows (train/validation/test), 1280 wide" in str(found)
+    assert mentions(str(found), "image: ... 1301/230/364 ... train/validation/test ... 1280")
     assert found.files[0].sha256 == "608db2466b3a25b59d4ce348d044e6950169b2081ba4315b702a37a8f4a08688"
 
 
@@ -47,7 +48,7 @@ def test_complete_files_are_described_and_others_than_the_published_remarked_on(
     found = diagnose(Tiny, put(tmp_path))
     assert found.status == "complete"
     assert [file.path for file in found.files] == [tmp_path / "x.npz", tmp_path / "y.list"]
-    assert "image has 8/8/8 rows; the card supposes 8/4/4" in found.notes
+    assert any(mentions(note, "image ... 8/8/8 rows ... 8/4/4") for note in found.notes)
 
     class Known(Tiny):
         card = replace(Tiny.card, files=(FileCard("x.npz", "a", size=5), FileCard("y.list", "b", sha256="0")))
@@ -62,8 +63,8 @@ def test_a_damaged_file_is_named_with_its_origin(tmp_path: Path) -> None:
     (put(tmp_path) / "x.npz").write_bytes(b"PK\x03\x04")
     found = diagnose(Tiny, tmp_path)
     assert found.status == "damaged"
-    assert "x.npz: cannot be read" in found.problem
-    assert found.advice[0] == "x.npz comes from the author"
+    assert "x.npz" in found.problem
+    assert mentions(found.advice[0], "x.npz ... author")
     assert "DAMAGED" in str(found)
 
 
@@ -85,7 +86,7 @@ def fails_with(error: Exception) -> Any:
 def test_a_loader_that_fails_unexpectedly_or_has_no_data_is_a_finding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "neither files nor embedded data" in diagnose(Empty).problem
+    assert mentions(diagnose(Empty).problem, "files ... embedded data")
     monkeypatch.setattr(Tiny, "read", fails_with(ZeroDivisionError("oh")))
     found = diagnose(Tiny, put(tmp_path))
     assert found.status == "damaged"
@@ -103,7 +104,7 @@ def test_bundles_are_examined_by_path_and_wrong_names_are_findings_too(
 ) -> None:
     assert diagnose(saved(tmp_path / "good.npz", arrays())).status == "complete"
     bad = saved(tmp_path / "bad.npz", arrays() | {"test_image": np.full((12, 6), np.nan)})
-    assert "row 0, column 0 is nan" in diagnose(str(bad)).problem
+    assert mentions(diagnose(str(bad)).problem, "row 0, column 0 ... nan")
     assert "no file" in diagnose(tmp_path / "none.npz").problem
     assert "emoji" in diagnose("emojy", tmp_path).problem
     monkeypatch.setattr("bench.data.doctor.source_of", fails_with(ZeroDivisionError("oh")))

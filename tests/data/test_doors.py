@@ -19,6 +19,7 @@ from bench.data.loading import open_and_check
 from bench.records import Store
 from tests.data.layouts import NAMES, Arrays, arrays, cells, labels, require, saved
 from tests.grid import say
+from tests.wording import mentions
 
 
 @pytest.mark.parametrize(
@@ -67,10 +68,10 @@ def one_modality_twice() -> Arrays:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (leaking(), "12 test rows stand in train"),
-        (labels_in_the_features(), "the labels are columns of the features of text"),
-        (one_modality_twice(), "image and text hold the same features"),
-        (labels(lambda y: y if len(y) == 12 else y % 2), "class 2 has test rows, but no training row"),
+        (leaking(), "12 test rows ... train"),
+        (labels_in_the_features(), "labels ... features of text"),
+        (one_modality_twice(), "image ... text ... same features"),
+        (labels(lambda y: y if len(y) == 12 else y % 2), "class 2 ... test rows ... training"),
     ],
     ids=["test rows in train", "labels as features", "identical modalities", "unseen class"],
 )
@@ -78,9 +79,9 @@ def test_run_prints_a_line_for_what_makes_its_numbers_mean_something_else(
     tmp_path: Path, values: Arrays, said: str
 ) -> None:
     path = saved(tmp_path / "mine.npz", values)
-    assert said in " ".join(diagnose(path).notes)
+    assert any(mentions(note, said) for note in diagnose(path).notes)
     run = say("run", "--methods", "chance", "--datasets", path, "--results", tmp_path / "r", "--dry-run")
-    (line,) = (line for line in (run.out + run.err).splitlines() if said in line)
+    (line,) = (line for line in (run.out + run.err).splitlines() if mentions(line, said))
     assert line.startswith("note: mine: ")
 
 

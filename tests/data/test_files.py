@@ -96,7 +96,7 @@ def test_a_word_among_the_numbers_of_a_large_table_is_a_sentence(
     lines[-1] = "word," + lines[-1].partition(",")[2]
     (tmp_path / "mine.csv").write_text("\n".join([*lines[:1], *lines[1:] * 9, lines[-1]]))
     monkeypatch.setattr("bench.data.formats.tables._LARGE", 0)
-    with pytest.raises(DataError, match="not all of its columns are numbers"):
+    with pytest.raises(DataError, match=r"columns.*numbers"):
         load_dataset(tmp_path / "mine.csv")
 
 

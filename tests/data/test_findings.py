@@ -10,6 +10,7 @@ import pytest
 
 from bench.contract import Array, Modality, Split, UsageError
 from bench.data.findings import findings, without
+from tests.wording import mentions
 
 Data = dict[str, dict[str, tuple[Array, Array]]]
 PARTS = {"train": 60, "validation": 20, "test": 40}
@@ -109,5 +110,5 @@ def test_queries_without_a_relevant_item_of_the_gallery_are_counted() -> None:
     splits = _splits(_data())
     splits["gallery"] = splits["train"].take({name: np.arange(3) for name in ("image", "text")})
     kinds = [str(finding) for finding in findings(splits)]
-    assert any("10 test queries of image have no relevant text item" in sentence for sentence in kinds)
-    assert any("3 gallery rows stand in train" in sentence for sentence in kinds)
+    assert any(mentions(sentence, "10 test queries of image ... text") for sentence in kinds)
+    assert any(mentions(sentence, "3 gallery rows ... train") for sentence in kinds)

@@ -41,6 +41,7 @@ from bench.data.look_alike import rule_digest
 from bench.data.partition import QUICK, QUICK_LOOK_ALIKE, RowLimits
 from tests.data.layouts import arrays, loaded, saved
 from tests.grid import only_plugins
+from tests.wording import mentions
 
 
 class Tiny(DatasetLoader):
@@ -111,7 +112,7 @@ def test_real_data_shows_its_test_rows_and_a_look_alike_has_nothing_to_show(
     assert load_dataset(Tiny, put(tmp_path)).items.shown == {"text": Tiny.names}
     with monkeypatch.context() as patched:
         patched.setattr(Tiny, "names", ["one"])
-        with pytest.raises(PluginError, match="1 items of 'text' for 8 test rows"):
+        with pytest.raises(PluginError, match=r"\b1 items of 'text'.*\b8 test rows"):
             _ = load_dataset(Tiny, tmp_path).items
     # Items follow the rows that a limit leaves; the features count on from row to row.
     monkeypatch.setattr("bench.data.loading.row_limits", lambda *_: RowLimits(8, 8, 4, 3))
@@ -140,7 +141,7 @@ class Empty(Tiny):
 def test_absent_or_damaged_files_are_an_error_where_no_look_alike_may_stand_in(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=str(tmp_path / "tiny" / "x.npz")):
         load_dataset(Strict, tmp_path)
-    with pytest.raises(DataError, match="neither files nor embedded data"):
+    with pytest.raises(DataError, match=r"files.*embedded data"):
         load_dataset(Empty)
     (put(tmp_path) / "y.list").unlink()
     with pytest.raises(DataError, match=r"y.list.* by hand"):
@@ -152,7 +153,7 @@ def test_absent_or_damaged_files_are_an_error_where_no_look_alike_may_stand_in(t
 
 def test_what_departs_from_the_card_s_suppositions_is_noted_on_the_dataset(tmp_path: Path) -> None:
     notes = load_dataset(Tiny, put(tmp_path)).card.notes
-    assert notes[0] == "image has 8/8/8 rows; the card supposes 8/4/4"
+    assert mentions(notes[0], "image ... 8/8/8 rows ... 8/4/4")
     assert Tiny.card.notes == ()
 
 
@@ -307,11 +308,11 @@ def test_what_is_wrong_with_a_dataset_is_one_sentence(
         load_dataset(Tiny, put(tmp_path / "tiny"))
 
 
-def test_a_pipe_in_the_place_of_a_file_is_named_and_no_look_alike_stands_in(tmp_path: Path) -> None:
+def test_a_pipe_instead_of_a_file_is_named_and_no_look_alike_stands_in(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "wiki.mat").symlink_to(tmp_path / "pipe")
     for read in (load_dataset, fingerprint_of, open_and_check):
-        with pytest.raises(DataError, match=r"wiki\.mat is not a regular file"):
+        with pytest.raises(DataError, match=r"wiki\.mat.*regular file"):
             read("wikipedia", tmp_path)
     assert "regular file" in diagnose("wikipedia", tmp_path).problem
 

@@ -44,7 +44,7 @@ def test_a_file_is_found_under_other_folders_letters_and_names(
     assert find_file(card, card.files[0], tmp_path) == path
 
 
-def test_the_stated_place_comes_first_and_two_different_files_are_refused(tmp_path: Path) -> None:
+def test_the_stated_location_comes_first_and_two_different_files_are_refused(tmp_path: Path) -> None:
     for name, content in (("a", b"1"), ("b", b"22")):
         (tmp_path / name).mkdir()
         (tmp_path / name / FILE.name).write_bytes(content)

@@ -181,7 +181,7 @@ def test_ambiguous_samples_lie_between_modes_of_two_classes() -> None:
     assert (distance > 4 * DEVIATION).mean() == pytest.approx(AMBIGUOUS, abs=0.1)
 
 
-def test_a_class_has_modes_that_the_nearest_of_them_tells_better_than_its_mean() -> None:
+def test_a_class_has_modes_that_the_nearest_of_them_classifies_better_than_its_mean() -> None:
     classes = _draw_classes(card(10), 10)
     labels = np.arange(2000) % 10
     content = _draw_content(classes, labels, np.random.default_rng(0))

@@ -29,7 +29,7 @@ def test_rows_share_their_class_and_the_larger_side_of_each_class_is_used_once(
     split = split_of(left, right)
     common = set(left) & set(right)
     if not common:
-        with pytest.raises(DataError, match="no class occurs in all of m0, m1"):
+        with pytest.raises(DataError, match=r"class.*m0, m1"):
             class_matched(split, np.random.default_rng(seed))
         return
     matched = class_matched(split, np.random.default_rng(seed))

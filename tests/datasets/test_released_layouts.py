@@ -19,6 +19,7 @@ from datasets.wikipedia import Wikipedia
 from datasets.xmedia import XMedia
 from datasets.xmedianet import XMediaNet
 from tests.data.released import write_hdf5, write_mat5, write_mat73
+from tests.wording import mentions
 
 Arrays = dict[str, Any]
 Write = Callable[..., Path]
@@ -85,7 +86,7 @@ def test_wikipedia_uses_the_text_labels_of_the_test_block_where_they_are(tmp_pat
     write_mat5(tmp_path / "wiki.mat", wiki(test_texts_labels=np.arange(10)[None] % 4))
     load(WIKI, tmp_path)
     write_mat5(tmp_path / "wiki.mat", wiki(test_texts_labels=np.arange(1, 11)[None] % 4))
-    with pytest.raises(DataError, match="row 0 is class 0 as image but 1 as text"):
+    with pytest.raises(DataError, match=r"row 0 .*class 0 .*image .*\b1 .*text"):
         load(WIKI, tmp_path)
 
 
@@ -107,7 +108,7 @@ def test_a_bad_wikipedia_file_is_one_clear_sentence(tmp_path: Path, changes: Arr
 
 
 @pytest.mark.parametrize("write", MATLAB)
-def test_inria_websearch_has_its_own_three_splits(tmp_path: Path, write: Write) -> None:
+def test_inria_websearch_has_its_three_splits(tmp_path: Path, write: Write) -> None:
     loader = small(InriaWebsearch, {"*": (12, 4, 6)}, {"image": 5, "text": 3}, 4)
     values: Arrays = {}
     for prefix, rows in (("tr", 12), ("val", 4), ("te", 6)):
@@ -145,7 +146,7 @@ def test_nus_wide_reads_whatever_sizes_its_three_splits_have(tmp_path: Path, sta
     assert_features(data.train["image"], values["train_imgs_deep"])
     np.testing.assert_array_equal(data.test["text"].labels, np.arange(10) % 4)
     np.testing.assert_array_equal(data.validation["image"].labels, [0, 1, 2, 0])
-    assert "image has 12/4/10 rows; the card supposes 7/7/7" in data.card.notes
+    assert any(mentions(note, "image ... 12/4/10 rows ... 7/7/7") for note in data.card.notes)
 
 
 @pytest.mark.parametrize("text", ["text", "texts"])
@@ -240,7 +241,7 @@ def test_xmedianet_needs_five_cells_and_names_the_bad_one(tmp_path: Path) -> Non
         load(XMEDIANET, tmp_path)
     values["test"][3][0, 0] = np.inf
     write_mat5(tmp_path / NET_FILE, values)
-    with pytest.raises(DataError, match="'test', cell 3: row 0, column 0 is inf"):
+    with pytest.raises(DataError, match=r"'test', cell 3.*row 0, column 0.*inf"):
         load(XMEDIANET, tmp_path)
 
 

@@ -33,12 +33,12 @@ def test_the_original_files_are_complete_and_give_the_published_counts() -> None
 @pytest.mark.parametrize(
     ("listing", "words"),
     [
-        (b"a\tb\t1\na\tb\n", "line 2: expected text, image and class number separated by tabs"),
-        (b"a\tb\tx\n", "line 1: expected text, image and class number"),
-        (b"\xff\xfe", "cannot be read as text"),
-        (b"a\tb\t11\na\tb\t1\n", "labels reach from 1 to 11, expected 1 to 10"),
-        (b"a\tb\t1\n", "2 rows, but 1 labels"),
-        (b"", "there are no labels"),
+        (b"a\tb\t1\na\tb\n", "line 2.*text, image.*class.*tabs"),
+        (b"a\tb\tx\n", "line 1.*text, image.*class"),
+        (b"\xff\xfe", "text"),
+        (b"a\tb\t11\na\tb\t1\n", "labels.*1 to 11.*1 to 10"),
+        (b"a\tb\t1\n", r"\b2 rows.*\b1 labels"),
+        (b"", "labels"),
     ],
 )
 def test_a_bad_list_is_one_clear_sentence(tmp_path: Path, listing: bytes, words: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from bench.records import Store
 from tests.drill.running import Drill, kill_group
 from tests.grid import write_bundle
+from tests.wording import mentions
 
 
 @pytest.fixture
@@ -46,12 +47,12 @@ def test_a_run_takes_over_what_a_killed_one_leaves(drill: Drill) -> None:
     second = drill.start(*words(drill, "waits,steady"))
     assert second.stdout is not None
     assert "steady on small" in second.stdout.readline()
-    assert second.stdout.readline().startswith("waiting for another run on this folder: waits on small")
+    assert mentions(second.stdout.readline(), "waiting ... another run ... waits on small")
     kill_group(first)
     drill.gate.touch()
     out, err = second.communicate(timeout=180)
     assert (second.returncode, err) == (0, "")
-    assert "2 cells: 2 done; 2 run now" in out
+    assert mentions(out, "2 cells ... 2 done ... 2 run")
     assert drill.starts() == {"waits small 0": 2, "steady small 0": 1}
 
 
@@ -62,10 +63,10 @@ def test_a_run_waits_for_what_another_is_finishing(drill: Drill) -> None:
     second = drill.start(*words(drill, "waits,steady"))
     assert second.stdout is not None
     assert "steady on small" in second.stdout.readline()
-    assert "waiting for another run" in second.stdout.readline()
+    assert mentions(second.stdout.readline(), "waiting ... another run")
     drill.gate.touch()
     ended = [process.communicate(timeout=180) for process in (first, second)]
     assert [process.returncode for process in (first, second)] == [0, 0]
-    assert "waits on small (image+text), seed 0, by another run" in ended[1][0]
-    assert "2 cells: 2 done; 1 run now" in ended[1][0]
+    assert mentions(ended[1][0], "waits on small (image+text), seed 0 ... another run")
+    assert mentions(ended[1][0], "2 cells ... 2 done ... 1 run")
     assert set(drill.starts().values()) == {1}

@@ -19,6 +19,7 @@ from bench.records import Store
 from tests.execution.dask_processes import DaskProcesses, dask_processes
 from tests.execution.full_disk import FullDisk
 from tests.grid import FAULTS, Grid, Said, bytes_of, say
+from tests.wording import mentions
 
 pytest.importorskip("distributed", reason="Dask is not installed: pip install -e '.[dask]'")
 
@@ -58,7 +59,7 @@ def test_a_shared_folder_gets_the_same_records_from_dask_workers(
 ) -> None:
     methods = "mcca,plain,nan,raises"
     run(tmp_path, processes.address, "--datasets", grid.small, methods=methods).check(
-        1, "4 cells: 2 done, 1 failed, 1 refused", silent=True
+        1, "4 cells ... 2 done ... 1 failed ... 1 refused", silent=True
     )
     assert bytes_of(tmp_path) == local(grid, methods)
     put.assert_not_called()
@@ -90,7 +91,7 @@ def test_where_the_folder_is_not_shared_records_are_sent_back_and_written_here(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("unshared")
-def test_a_record_that_finds_no_room_here_costs_its_own_cell_and_the_others_are_recorded(
+def test_a_record_that_finds_no_room_here_costs_its_cell_and_the_others_are_recorded(
     grid: Grid, processes: DaskProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     methods = "mcca,plain,nan"
@@ -120,13 +121,11 @@ def test_without_dask_or_a_scheduler_that_answers_the_run_is_wrong_usage(
     words = ("--datasets", grid.small)
     with socket.create_server(("127.0.0.1", 0)) as server:  # it accepts connections and never answers
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        run(tmp_path, address, *words).check(2, f"no Dask scheduler answers at '{address}' (waited 0.5 s)")
-    run(tmp_path, "nonsense", *words).check(2, "no Dask scheduler answers at 'nonsense'")
-    run(tmp_path, "tcp://h:1", *words, "--devices", "cuda:1").check(
-        2, "--devices cuda:1 names devices of this"
-    )
+        run(tmp_path, address, *words).check(2, f"scheduler ... '{address}' ... 0.5 s")
+    run(tmp_path, "nonsense", *words).check(2, "scheduler ... 'nonsense'")
+    run(tmp_path, "tcp://h:1", *words, "--devices", "cuda:1").check(2, "--devices cuda:1")
     monkeypatch.setitem(sys.modules, "distributed", None)
-    run(tmp_path, "tcp://127.0.0.1:1", *words).check(2, "needs Dask", "pip install 'cross-modal-bench[dask]'")
+    run(tmp_path, "tcp://127.0.0.1:1", *words).check(2, "pip install 'cross-modal-bench[dask]'")
     assert not list(tmp_path.glob("runs/*"))
 
 
@@ -137,8 +136,8 @@ def test_a_cluster_without_workers_is_awaited_and_named(
         said = run(tmp_path, processes.address, "--datasets", grid.small, "--patience", 0.01)
     assert said.status == WorkerError.exit_status == 1
     note, error = said.err.splitlines()
-    assert note.startswith(f"note: there is no Dask worker at {processes.address}; waiting up to 0.01 s")
-    assert error.startswith(f"error: there was no Dask worker to use at {processes.address} for 0.01 s; ")
+    assert mentions(note, f"note: ... Dask worker ... {processes.address} ... 0.01 s")
+    assert mentions(error, f"error: ... Dask worker ... {processes.address} ... 0.01 s")
     assert "run again" in error
 
 
@@ -151,7 +150,7 @@ def test_a_worker_without_this_project_is_named(grid: Grid, tmp_path: Path) -> N
         processes.worker("a", environment={"PYTHONPATH": str(other.parent)}, cwd=other.parent)
         processes.keep(1)
         said = run(tmp_path / "r", processes.address, "--datasets", grid.small)
-    said.check(2, "cannot load this project", "pip install -e '.[dask]'")
+    said.check(2, "this project ... pip install -e '.[dask]'")
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from bench.execution.tasks import Task
 from bench.records import Store
 from tests.execution import work
 from tests.grid import FAULTS, say
+from tests.wording import mentions
 
 GB = 1 << 30
 FOUR = Inventory(8, tuple(Gpu(index, "Simulated", 10 * GB) for index in range(4)))
@@ -61,9 +62,9 @@ def test_words_name_devices_each_once(words: str, inventory: Inventory, devices:
 @pytest.mark.parametrize("word", ["gpu", "cuda:4", "cuda:x", "cuda:-1", "cuda:00", "CPU", ""])
 def test_an_unknown_device_is_refused_and_the_known_ones_are_named(word: str) -> None:
     known = "there are: cpu, cuda:0, cuda:1, cuda:2, cuda:3$"
-    with pytest.raises(UsageError, match=f"there is no device '{word}' here; {known}"):
+    with pytest.raises(UsageError, match=f"device '{word}'.*{known}"):
         choose_devices(f"cuda:0,{word}", FOUR)
-    with pytest.raises(UsageError, match=r"there is no device 'cuda' here; there are: cpu$"):
+    with pytest.raises(UsageError, match=r"device 'cuda'.* cpu$"):
         choose_devices("cuda", NONE)
 
 
@@ -115,8 +116,8 @@ def test_a_run_on_gpus_pins_each_cell_and_records_its_device(
     usual = ["--results", tmp_path / "r", "--plugin", FAULTS, "--datasets", small, "--methods", "pinned"]
     words = ["run", *usual, "--set", "pinned.seconds=0.05", "--seeds", 4, "--devices", "cuda:3,cuda:1"]
     forecast = say(*words, "--dry-run").out
-    assert "cuda:1: 2 cells in 1 slot" in forecast
-    assert "cuda:3: 2 cells in 1 slot" in forecast
+    assert mentions(forecast, "cuda:1 ... 2 cells ... 1 slot")
+    assert mentions(forecast, "cuda:3 ... 2 cells ... 1 slot")
     say(*words).check(0, silent=True)
     store = Store(tmp_path / "r")
     times: dict[str, list[tuple[float, float]]] = {}
@@ -211,7 +212,7 @@ def test_gpus_are_listed_by_pytorch_in_a_separate_process(monkeypatch: pytest.Mo
     assert found.gpus == (Gpu(0, "A100", 40 * GB), Gpu(1, "A100", 40 * GB))
     assert found.devices == ["cpu", "cuda:0", "cuda:1"]
     monkeypatch.setattr(module, "_LIST", "raise SystemExit('no usable driver')")
-    with pytest.raises(DeviceError, match=r"no usable driver; .*--devices cpu"):
+    with pytest.raises(DeviceError, match=r"driver.*--devices cpu"):
         take_inventory(gpus=True)
 
 

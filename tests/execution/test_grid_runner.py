@@ -24,8 +24,9 @@ from bench.experiment.grid import Cell
 from bench.experiment.run_context import RunContext
 from bench.experiment.stale import stale_cells
 from bench.records import STATUSES, Failure, Record, Store, StoreError
-from tests.grid import FAULTS, Grid, bytes_of, cells_of, make_newer, only_plugins
+from tests.grid import FAULTS, Grid, bytes_of, cells_of, only_plugins
 from tests.records import making
+from tests.wording import mentions
 
 CONTEXT = RunContext(plugins=(str(FAULTS),))
 
@@ -81,7 +82,8 @@ def test_every_cell_of_a_grid_is_recorded_however_the_others_end(
 def test_a_grid_with_failures_is_otherwise_complete(grid: Grid) -> None:
     assert len(grid.store.statuses()) == 41
     assert grid.said.status == 1
-    assert "40 cells: 22 done, 12 failed, 4 refused, 2 skipped; 40 run now" in grid.said.out
+    counts = "40 cells ... 22 done ... 12 failed ... 4 refused ... 2 skipped ... 40 run"
+    assert mentions(grid.said.out, counts)
     (leaves,) = [record for record in grid.store.records() if record.identity.method == "leaves"]
     assert "to the real output" in grid.store.log(leaves.digest)
 
@@ -176,17 +178,6 @@ def test_old_records_with_the_status_failed_for_every_end_are_read_and_run_again
     assert remaining([cell], store, ["failed"]) == remaining([cell], store, ["all"]) == [cell]
 
 
-def test_a_finished_cell_without_oracle_is_missing_if_the_oracle_is_requested(
-    small: Path, tmp_path: Path
-) -> None:
-    cells, store = recorded(["plain", "sdml"], small, tmp_path, epochs=2)
-    todo = remaining(cells, store, trace_test=True)
-    assert [cell.identity.method for cell in todo] == ["sdml"]  # a method in closed form has no trace
-    run(todo, tmp_path, RunContext(plugins=CONTEXT.plugins, trace_test=True))
-    assert remaining(cells, store, trace_test=True) == []
-    assert remaining(cells, store) == []
-
-
 def move_to_other_code(store: Store, record: Record, **fields: str) -> None:
     """Replace a record by the same one of other code."""
     moved = msgspec.structs.replace(record, identity=msgspec.structs.replace(record.identity, **fields))
@@ -227,27 +218,6 @@ def test_a_cell_that_failed_with_other_code_runs(small: Path, tmp_path: Path) ->
     assert remaining(cells, store) == cells
 
 
-@pytest.mark.parametrize("damage", ["truncated", "removed", "newer"])
-def test_a_damaged_record_is_made_again_but_one_of_a_later_version_stays(
-    small: Path, tmp_path: Path, damage: str
-) -> None:
-    cells, store = recorded(["plain"], small, tmp_path)
-    before = bytes_of(tmp_path)
-    file, newer = tmp_path / "runs" / cells[0].identity.digest / "record.json", damage == "newer"
-    if newer:
-        make_newer(file.parent)
-    elif damage == "removed":
-        file.unlink()
-    else:
-        file.write_bytes(file.read_bytes()[:40])
-    assert remaining(cells, store) == remaining(cells, store, ["all"]) == ([] if newer else cells)
-    assert [problem.newer for problem in store.problems] == [newer]
-    assert [*standings(cells, store).values()] == ["missing"]
-    if not newer:
-        run(cells, tmp_path)
-        assert bytes_of(tmp_path) == before
-
-
 def test_events_report_starts_epochs_and_ends_in_order(small: Path, tmp_path: Path) -> None:
     events = run(cells_of(["plain", "raises", "sdml"], small, epochs=2), tmp_path)
     kinds = [type(event) for event in events if not isinstance(event, Progress)]
@@ -265,7 +235,7 @@ def test_a_cell_that_ignores_its_time_limit_is_stopped_and_recorded(small: Path,
     (cell,) = cells_of(["sleeps"], small)
     (end,) = ends(run([cell], tmp_path, RunContext(plugins=CONTEXT.plugins, seconds=0.5), jobs=1))
     assert end.status == "timeout"
-    assert end.reason == "it went on after its time limit of 0.5 s and was stopped"
+    assert mentions(end.reason, "time limit ... 0.5 s")
     assert Store(tmp_path).status(cell.identity.digest) == "timeout"
 
 
@@ -280,7 +250,7 @@ def test_a_cell_over_its_memory_limit_is_recorded_with_the_limit(small: Path, tm
     failure = records["hoards"].failure
     assert records["hoards"].status == "out-of-memory"
     assert failure is not None
-    assert failure.reason.endswith("its worker may take 400M beyond its libraries (--max-memory)")
+    assert mentions(failure.reason, "400M ... --max-memory")
     assert "--max-memory 400M" in records["hoards"].environment.command
 
 
@@ -347,4 +317,4 @@ def test_a_cell_planned_with_other_code_or_for_another_device_does_not_run(
         return
     (ended,) = ends(run([other], tmp_path))
     assert ended.status == "failed"
-    assert "planned with other code" in ended.reason
+    assert mentions(ended.reason, f"{other.identity.title} ... code")

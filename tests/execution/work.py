@@ -210,7 +210,7 @@ def _endless_python_loop() -> None:
         pass
 
 
-def _deaf() -> None:
+def _ignores_signals() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(60)
 
@@ -230,7 +230,7 @@ FAULTS: dict[str, Callable[[], Any]] = {
     "segfault": _segfault,
     "c loop": _endless_c_loop,
     "python loop": _endless_python_loop,
-    "deaf": _deaf,
+    "ignores signals": _ignores_signals,
     "unpicklable": lambda: lambda: None,
 }
 

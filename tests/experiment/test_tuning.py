@@ -27,6 +27,7 @@ from bench.records.trials import Sampler
 from tests.drill.running import BREAKING, Drill
 from tests.grid import cells_of, only_plugins, say, write_bundle
 from tests.records.making import raising
+from tests.wording import mentions
 
 
 def test_the_first_trial_is_the_usual_one_none_comes_twice_and_their_order_is_random() -> None:
@@ -128,7 +129,7 @@ def test_trials_are_kept_and_not_run_again(small: Path, tmp_path: Path, sampler:
     ("loss", "status", "reason"),
     [
         (Loss("memory", "it took more memory"), "out-of-memory", "it took more memory"),
-        (Loss("timeout", "stopped"), "timeout", "it went on after its time limit of 5 s and was stopped"),
+        (Loss("timeout", "stopped"), "timeout", "time limit ... 5 s"),
         (Loss("exit", "its process ended"), "exited", "its process ended"),
         (Loss("signal", "its process was killed"), "killed", "its process was killed"),
     ],
@@ -142,10 +143,11 @@ def test_a_trial_that_lost_its_worker_says_how(
         yield from (Outcome(task, INLINE, None, loss, 1.0, "its last words") for task in tasks)
 
     (trial,), _ = tune("sm", small, tmp_path, Search(1), lose, seconds=5.0)
-    assert (trial.status, trial.reason, trial.validation_map) == (status, reason, None)
+    assert (trial.status, trial.validation_map) == (status, None)
+    assert mentions(trial.reason, reason)
     assert [*TrialStore(tmp_path).read()] == [trial]
     log = TrialStore(tmp_path).log_path(trial.identity.digest).read_text()
-    assert log.startswith(f"its last words\n{status}: {reason}\n")
+    assert log.startswith(f"its last words\n{status}: {trial.reason}\n")
 
 
 def test_a_full_disk_under_the_trials_is_one_sentence(
@@ -238,4 +240,4 @@ def test_the_command_prints_the_best_of_equal_budgets_and_report_shows_them(
 
 def test_without_a_trial_that_succeeds_the_command_says_why(small: Path, tmp_path: Path) -> None:
     words = ("tune", "--methods", "dccae", "--datasets", small, "--trials", "1", "--timeout", "0.001")
-    say(*words, "--results", tmp_path, "--jobs", 0).check(1, "no trial of 1 succeeded: timeout")
+    say(*words, "--results", tmp_path, "--jobs", 0).check(1, "trial ... 1 ... timeout")

@@ -51,7 +51,7 @@ def test_the_stranger_is_the_most_similar_row_that_shares_no_class(classes: Any,
 
 # With a margin between the two distances only one of them counts; a hinge of the mean would be 0.25.
 @pytest.mark.parametrize(("margin", "hinge"), [(12.0, 2.5), (9.75, 0.375)])
-def test_every_triplet_has_its_own_hinge(margin: float, hinge: float) -> None:
+def test_every_triplet_has_a_separate_hinge(margin: float, hinge: float) -> None:
     """Pairs lie 1 and 0 apart, strangers 10 and 9."""
     v, t = torch.tensor([[0.0], [10.0]]), torch.tensor([[1.0], [10.0]])
     settings = ACMRSettings(repulsion=2.0, margin=margin)

@@ -93,7 +93,7 @@ def test_modalities_of_unequal_size_are_contrasted_by_their_labels() -> None:
     assert soft_contrast(z, right, 0.22, 0.0) < soft_contrast(z, swapped, 0.22, 0.0)
 
 
-def test_adversaries_learn_to_tell_what_decoders_learn_to_hide() -> None:
+def test_adversaries_learn_to_recognise_what_decoders_learn_to_hide() -> None:
     torch.manual_seed(0)
     imitation = Imitation({"image": 20, "text": 17}, replace(PUBLISHED, dim=8, decoder_hidden=6))
     x, z = [torch.randn(12, 20), torch.randn(12, 17)], [torch.randn(12, 8).requires_grad_() for _ in "ab"]

@@ -92,7 +92,7 @@ def test_classes_missing_from_a_batch_do_not_let_rounding_rule_the_loss() -> Non
 
 
 @pytest.mark.parametrize(("z", "y"), [rows_of(2), (torch.ones(8, 6), torch.eye(6).repeat(2, 1)[:8])])
-def test_embeddings_that_cannot_be_told_apart_give_no_loss(z: Tensor, y: Tensor) -> None:
+def test_embeddings_that_cannot_be_distinguished_give_no_loss(z: Tensor, y: Tensor) -> None:
     z = z.clone().requires_grad_()
     loss = fisher_loss(z, y, 1e-3)
     assert loss.item() == 0.0

@@ -24,9 +24,9 @@ HERE, FOLDER = Path(__file__).parent, take_trials.FOLDER
 @pytest.mark.parametrize("name", registry.method_names())
 def test_a_card_names_the_numbers_that_are_compared_and_their_source(name: str) -> None:
     parity = registry.method(name).card.parity
-    what, _, whose = parity.partition(": ")
+    what, _, source = parity.partition(": ")
     assert what, f"the card of {name} has no parity; write none, and why, if there is nothing to compare"
-    assert whose, f"the parity of {name} names no source of its numbers: {parity!r}"
+    assert source, f"the parity of {name} names no source of its numbers: {parity!r}"
     if what != "none":
         assert (HERE.parent / "golden" / f"{name}.npz").is_file()
         assert "golden" in (HERE / f"test_{name}.py").read_text(encoding="utf-8")

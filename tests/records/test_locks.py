@@ -252,5 +252,5 @@ def test_a_lock_that_fails_later_is_no_obstacle(store: Store, monkeypatch: pytes
 def test_a_folder_of_claims_that_cannot_be_made_is_one_sentence(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("a file")
     store = Store(tmp_path) if name == ".locks" else TrialStore(tmp_path)
-    with pytest.raises(StoreError, match=r"cannot write results to .*\.locks"):
+    with pytest.raises(StoreError, match=r"\.locks"):
         store.prepare()

@@ -162,9 +162,9 @@ def test_values_per_query_that_are_not_those_of_the_metrics_are_refused_and_not_
     for look in (there.per_query, there.verify):
         with pytest.raises(DataError, match=r"per_query\.npz"):
             look(bad.name)
-    assert {item.fate for item in merge(there.root, here.root)} == {"copied", "damaged"}
+    assert {item.action for item in merge(there.root, here.root)} == {"copied", "damaged"}
     assert here.statuses() == {good.name: "done", bad.name: "done"}
-    assert "replaced" in {item.fate for item in merge(here.root, there.root)}
+    assert "replaced" in {item.action for item in merge(here.root, there.root)}
     assert there.verify(bad.name) == record()
 
 

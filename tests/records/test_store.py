@@ -80,7 +80,7 @@ def test_reading_creates_nothing(store: Store) -> None:
     assert list(store.records()) == []
     assert not store.has("0" * 20)
     for read in (store.read, store.per_query, store.trace, store.log):
-        with pytest.raises(DataError, match="there is no record 00000000000000000000"):
+        with pytest.raises(DataError, match=r"record 0{20}"):
             read("0" * 20)
     assert not store.root.exists()
     store.root.write_text("a file")
@@ -189,7 +189,7 @@ def test_two_gigabytes_of_zeros_in_an_array_cost_neither_memory_nor_another_reco
         with pytest.raises(DataError, match="more than the"):
             read(bad.digest)
     assert (peak_memory() or 0) < before + (1 << 27)
-    assert [item.fate for item in merge(store.root, store.root.with_name("other"))].count("copied") == 1
+    assert [item.action for item in merge(store.root, store.root.with_name("other"))].count("copied") == 1
 
 
 def test_a_single_file_is_read_and_checked_without_the_others(store: Store) -> None:
@@ -199,10 +199,10 @@ def test_a_single_file_is_read_and_checked_without_the_others(store: Store) -> N
     (folder / "trace.csv").write_text("epoch\n1\n")
     assert len(store.per_query(record.digest)) == 4
     assert store.log(record.digest) == "log"
-    with pytest.raises(DataError, match=r"trace\.csv was truncated or edited"):
+    with pytest.raises(DataError, match=r"trace\.csv.*truncated"):
         store.trace(record.digest)
     making.reseal(folder, "per_query.npz", b"nonsense")
-    with pytest.raises(DataError, match=r"per_query\.npz cannot be read"):
+    with pytest.raises(DataError, match=r"per_query\.npz.*read"):
         store.per_query(record.digest)
 
 

@@ -57,7 +57,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (root / "methods" / "settings").mkdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(sources, "_PLUGINS", [])
-    monkeypatch.setattr(sources, "_home", lambda kind: (root / kind, f"bench_plugin_{tmp_path.name}_{kind}"))
+    monkeypatch.setattr(
+        sources, "_package", lambda kind: (root / kind, f"bench_plugin_{tmp_path.name}_{kind}")
+    )
     monkeypatch.setattr(sources, "entry_points", lambda group: [])
     monkeypatch.delenv("BENCH_IMPORTED", raising=False)
     # another process is slow

@@ -11,6 +11,7 @@ import pytest
 from bench import registry
 from bench.contract import DatasetLoader, Method, PluginError, UsageError
 from tests.registry.conftest import COMPUTED, METHOD, Install, Writer
+from tests.wording import mentions
 
 DATASET = """
 from bench.contract import DatasetCard, DatasetLoader, Fact, ModalityCard
@@ -57,7 +58,7 @@ def test_files_in_the_folder_are_methods_in_the_order_of_the_roster(write: Write
 def test_an_unknown_name_brings_near_misses_and_the_reasons_why_files_were_left_out(write: Writer) -> None:
     write("alpha")
     write("omega", text="import no_such_module\n" + COMPUTED)
-    with pytest.raises(UsageError, match=r"(?s)did you mean 'alpha'.*no_such_module"):
+    with pytest.raises(UsageError, match=r"(?s)'alhpa'.*'alpha'.*no_such_module"):
         registry.method("alhpa")
     with pytest.raises(UsageError, match=r"dataset 'x'.*none"):
         registry.dataset("x")
@@ -68,20 +69,20 @@ def test_an_unknown_name_brings_near_misses_and_the_reasons_why_files_were_left_
     [
         ("import no_such_module\n" + COMPUTED, "No module named 'no_such_module' (broken.py, line 1)"),
         ("x = = 1\n", "SyntaxError: invalid syntax (broken.py, line 1)"),
-        ("import sys\nsys.exit(0)\n" + COMPUTED, "it ends the program (broken.py, line 2)"),
+        ("import sys\nsys.exit(0)\n" + COMPUTED, "ends the program ... broken.py, line 2"),
         ("1 / 0\n" + COMPUTED, "ZeroDivisionError: division by zero (broken.py, line 1)"),
-        (METHOD.replace("    Settings = {cls}Settings\n", ""), "Settings must be a frozen dataclass"),
-        (METHOD.replace("@dataclass(frozen=True)", "@dataclass"), "Settings must be a frozen dataclass"),
-        (METHOD.replace("lr: float = 0.5", "lr: object = object()"), "default that JSON can hold"),
+        (METHOD.replace("    Settings = {cls}Settings\n", ""), "Settings ... frozen dataclass"),
+        (METHOD.replace("@dataclass(frozen=True)", "@dataclass"), "Settings ... frozen dataclass"),
+        (METHOD.replace("lr: float = 0.5", "lr: object = object()"), "default ... JSON"),
         (METHOD.replace("lr: float = 0.5", "lr: float = field(kw_only=True)"), "needs a default"),
-        (METHOD.replace('"epochs": 1', '"eopchs": 1'), "variants change unknown settings ['eopchs']"),
-        (METHOD.replace('"short"', '"full"'), "'full' is the method itself"),
-        (METHOD.replace('"short"', '"all"'), "'all' stands for every variant"),
-        (METHOD.replace('variants = {{"short": {{"epochs": 1}}}}', "variants = 3"), "cannot be described"),
-        (METHOD.replace('"{name}", "T"', '"a,b", "T"'), "'a,b' cannot be a name"),
-        (METHOD.replace("def embed", "def embedding"), "does not define embed"),
-        (METHOD.replace("    card =", "    cart ="), "Broken has no card"),
-        (METHOD.replace("    card =", "    card = 3  #"), "card must be a MethodCard"),
+        (METHOD.replace('"epochs": 1', '"eopchs": 1'), "variants ... settings ... 'eopchs'"),
+        (METHOD.replace('"short"', '"full"'), "'full'"),
+        (METHOD.replace('"short"', '"all"'), "'all'"),
+        (METHOD.replace('variants = {{"short": {{"epochs": 1}}}}', "variants = 3"), "described"),
+        (METHOD.replace('"{name}", "T"', '"a,b", "T"'), "'a,b' ... name"),
+        (METHOD.replace("def embed", "def embedding"), "embed"),
+        (METHOD.replace("    card =", "    cart ="), "Broken ... card"),
+        (METHOD.replace("    card =", "    card = 3  #"), "card ... MethodCard"),
         (METHOD.replace('"T", "A", 2025', '"T", "A", "2025"'), "Expected int"),
         (METHOD.replace('"{name}", "T"', '"{name}", 3'), "Expected str"),
     ],
@@ -91,7 +92,7 @@ def test_a_broken_plug_in_is_named_and_the_others_stay(write: Writer, text: str,
     broken = write("broken", text=text)
     assert registry.method_names() == ["alpha"]
     (problem,) = registry.registered().problems
-    assert reason in problem.reason
+    assert mentions(problem.reason, reason)
     assert problem.where == str(broken)
 
 
@@ -132,7 +133,7 @@ def test_what_is_no_plug_in_or_lacks_its_card_is_named(tmp_path: Path, home: Pat
     registry.rescan()
     assert registry.dataset_names() == []
     card, nothing = _problems()
-    assert "card must be a DatasetCard" in card
+    assert mentions(card, "card ... DatasetCard")
     assert "Method or DatasetLoader" in nothing
 
 
@@ -167,8 +168,8 @@ def test_an_entry_point_without_a_method_is_named(site: Path, install: Install) 
     install(a="bare_module", b="bare_module:number", c="no_such.module", d="bare_module:nothing")
     reasons = _problems()
     assert len(reasons) == 4
-    assert sum("does not define a Method" in reason for reason in reasons) == 2
-    assert sum("cannot be imported" in reason for reason in reasons) == 2
+    assert sum("Method" in reason for reason in reasons) == 2
+    assert sum("import" in reason for reason in reasons) == 2
 
 
 def test_editing_an_installed_file_is_noticed(site: Path, install: Install, write: Writer) -> None:
@@ -188,10 +189,10 @@ def test_a_foreign_package_called_datasets_is_neither_used_nor_hidden(tmp_path: 
     program = (
         f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]\n"
         "from bench.registry import sources\n"
-        "folder, package = sources._home('datasets')\n"
+        "folder, package = sources._package('datasets')\n"
         "assert package == 'bench_datasets', package\n"
-        "assert sources._home('datasets') == (folder, package)\n"
-        "assert sources._home('methods')[1] == 'methods'\n"
+        "assert sources._package('datasets') == (folder, package)\n"
+        "assert sources._package('methods')[1] == 'methods'\n"
         "import datasets, bench_datasets\n"
         "assert datasets.load_dataset('x') == 'x'\n"
         "print(folder)"

@@ -85,9 +85,9 @@ def test_modules_beside_a_file_named_by_hand(write: Writer, tmp_path: Path) -> N
 def test_methods_that_import_each_other_relatively(
     home: Path, write: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = (home / "methods").rename(home / "house_of_fresh")
+    package = (home / "methods").rename(home / "package_of_fresh")
     monkeypatch.syspath_prepend(str(home))
-    monkeypatch.setattr(sources, "_home", lambda kind: (package, "house_of_fresh"))
+    monkeypatch.setattr(sources, "_package", lambda kind: (package, "package_of_fresh"))
     write("alpha", folder=package, text=COUNTING)
     relative = "\n\nfrom .alpha import Alpha\nfrom . import alpha\n\nassert alpha.Alpha is Alpha\n"
     write("beta", folder=package, text=COUNTING + relative)
@@ -98,7 +98,7 @@ def test_methods_that_import_each_other_relatively(
         inner = sys.modules[cls.__module__].Alpha
         assert inner is registry.method_class("alpha")
         assert inner is not first
-    assert importlib.import_module("house_of_fresh").alpha.Alpha is first
+    assert importlib.import_module("package_of_fresh").alpha.Alpha is first
 
 
 def test_an_entry_point(

@@ -13,7 +13,7 @@ from bench.contract import PluginError
 from bench.data import fingerprint_of
 from bench.registry import Versions, versions
 from bench.registry.code import CodeDigests, Confirmed, Lock, cache_file, code_digest, read_lock
-from bench.registry.versions import HARNESS, plugin_files, room_files, toolkits_of
+from bench.registry.versions import HARNESS, package_files, plugin_files, toolkits_of
 from tests.registry.conftest import METHOD, Writer
 
 CODE = '''
@@ -127,7 +127,7 @@ def test_digests_are_cached_by_content_in_the_users_folder(
 
 
 def lock(**methods: Confirmed) -> Lock:
-    return {"rooms": {}, "methods": methods, "datasets": {}}
+    return {"packages": {}, "methods": methods, "datasets": {}}
 
 
 def test_a_method_has_its_confirmed_version_an_edited_one_its_digest_too(write: Writer) -> None:
@@ -194,20 +194,20 @@ def test_the_toolkits_are_those_that_a_file_imports(tmp_path: Path, text: str, n
     assert toolkits_of([tmp_path / "a.py"]) == names
 
 
-def test_the_harness_has_a_version_per_room_and_ignores_what_changes_no_number() -> None:
+def test_the_harness_has_a_version_per_package_and_ignores_what_changes_no_number() -> None:
     assert [part.split()[0] for part in Versions(lock()).harness.split(", ")] == [*HARNESS]
-    assert "cell.py" in room_files("experiment")
-    assert "cost.py" not in room_files("experiment")
-    assert {"context.py", "method.py", "data.py"} <= room_files("contract").keys()
-    for room, stems in versions._WITHOUT.items():
-        folder = Path(versions.__file__).parents[1] / room
-        assert stems <= {path.stem for path in folder.rglob("*.py")}, room
+    assert "cell.py" in package_files("experiment")
+    assert "cost.py" not in package_files("experiment")
+    assert {"context.py", "method.py", "data.py"} <= package_files("contract").keys()
+    for package, stems in versions._WITHOUT.items():
+        folder = Path(versions.__file__).parents[1] / package
+        assert stems <= {path.stem for path in folder.rglob("*.py")}, package
 
 
 def test_a_damaged_lock_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "versions.yaml"
     assert read_lock(path) == lock()
-    for text in ("rooms: {}\n", "rooms: {a: 1}\nmethods: {}\ndatasets: {}\n", "[]\n"):
+    for text in ("packages: {}\n", "packages: {a: 1}\nmethods: {}\ndatasets: {}\n", "[]\n"):
         path.write_text(text)
         with pytest.raises(PluginError, match="make versions"):
             read_lock(path)

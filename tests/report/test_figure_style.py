@@ -101,7 +101,7 @@ def test_methods_differ_without_colour_and_without_marker_and_others_never_look_
     assert faces == {True: False, False: True}
 
 
-def test_colours_are_told_apart_with_any_sight_and_in_grey_and_show_on_white() -> None:
+def test_colours_are_distinguishable_with_any_sight_and_in_grey_and_show_on_white() -> None:
     light = linear(COLOURS)
     for sight in SIGHT.values():
         seen = lab(light @ sight.T)

@@ -16,6 +16,7 @@ from bench.report import ReportData, write_report
 from tests.grid import FAULTS, Grid, only_plugins
 from tests.records import making
 from tests.report.making import HOSTILE
+from tests.wording import mentions
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -64,7 +65,7 @@ def test_the_overview_holds_every_table_every_failure_and_every_departure(
     for path in files:
         if path.suffix == ".md":
             assert path.read_text(encoding="utf-8").strip() in text
-    assert "22 of 41 recorded cells are done." in text
+    assert mentions(text, "22 of 41 recorded cells")
     assert all(record.digest in text for record in records if record.failure is not None)
     assert "**DRCL**\n\n- From the paper:" in text
     assert "## Look-alikes" not in text
@@ -103,7 +104,7 @@ def test_real_and_look_alike_profiles_and_data_versions_never_share_a_file(tmp_p
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match=r"cannot write .*file.tables\.md"):
+    with pytest.raises(UsageError, match=r"file.tables\.md"):
         write_tables([making.record()], tmp_path / "file")
 
 

@@ -68,7 +68,7 @@ def letters(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_embed_writes_what_the_model_embeds(kept: Kept, tmp_path: Path, ending: str) -> None:
     output, digest = tmp_path / f"embedded{ending}", kept.digests["mrl"]
     words = ("embed", digest[:8], "--results", kept.results, "--modality", "image", "--output", output)
-    say(*words, "--features", kept.bundle, "--key", "test_image").check(0, "30 rows of image in 8 dimensions")
+    say(*words, "--features", kept.bundle, "--key", "test_image").check(0, "30 rows of image ... 8")
     expected = load_method(digest, kept.results).embed("image", kept.test["image"].features)
     if ending == ".h5":
         with h5py.File(output) as file:
@@ -111,7 +111,7 @@ def test_a_text_is_encoded_as_the_features_were(kept: Kept, letters: None) -> No
     assert searcher.search(text).hits == searcher.search(features, "text").hits
     assert searcher.search(text).modality == "text"
     found = say("search", kept.digests["mrl"], text, "--results", kept.results, "--top", 2)
-    found.check(0, "'a bad cab' (text) in 30 image items, test rows of small", "exact")
+    found.check(0, "'a bad cab' (text) ... 30 image items ... test rows of small", "exact")
 
 
 def test_an_encoder_in_a_file_encodes_queries_beside_a_file_with_a_method(kept: Kept, tmp_path: Path) -> None:
@@ -122,26 +122,26 @@ def test_an_encoder_in_a_file_encodes_queries_beside_a_file_with_a_method(kept: 
     search = ("search", kept.digests["mrl"], "a bad cab", "--results", kept.results)
     with only_plugins():
         plugins = ("--plugin", tmp_path / "mine.py", "--plugin", tmp_path / "letters.py")
-        say(*search, *plugins).check(0, "'a bad cab' (text) in 30 image items")
+        say(*search, *plugins).check(0, "'a bad cab' (text) ... 30 image items")
     with only_plugins():
-        say(*search, "--plugin", tmp_path / "mine.py").check(2, "unknown encoder 'letters'")
+        say(*search, "--plugin", tmp_path / "mine.py").check(2, "encoder 'letters'")
 
 
 def test_queries_that_cannot_be_encoded_alike_are_refused(
     kept: Kept, letters: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     search = ("search", kept.digests["mrl"], "--results", kept.results)
-    say(*search, "--file", tmp_path / "a.png").check(2, "a.png", "no such file")
+    say(*search, "--file", tmp_path / "a.png").check(2, "a.png")
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     say(*search, "--file", tmp_path / "a.png").check(2, "image encoder")
     monkeypatch.setattr(Letters, "checksum", lambda self: "f" * 64)
-    say(*search, "a bad cab").check(2, "weights", "must be encoded alike")
+    say(*search, "a bad cab").check(2, "letters ... weights ... ffffffffffff")
     monkeypatch.undo()
-    say(*search, "a bad cab").check(2, "unknown encoder 'letters' of kind text")
-    say(*search).check(2, "give one query")
+    say(*search, "a bad cab").check(2, "encoder 'letters' ... text")
+    say(*search).check(2, "one query")
     say(*search, "--row", 30).check(2, "no 30")
-    say(*search, "--row", 1, "--in", "sound").check(2, "unknown modality")
-    say("search", "00000000", "x", "--results", kept.results).check(2, "no kept model", "--keep-models")
+    say(*search, "--row", 1, "--in", "sound").check(2, "modality 'sound'")
+    say("search", "00000000", "x", "--results", kept.results).check(2, "00000000", "--keep-models")
 
 
 def test_a_file_is_a_picture_or_a_sound_by_its_content(kept: Kept, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_file_is_a_picture_or_a_sound_by_its_content(kept: Kept, tmp_path: Pat
     with pytest.raises(UsageError, match="audio encoder"):
         encoded(model, tmp_path / "b.dat", "image")
     model.encodings["text"] = model.encodings["image"]
-    with pytest.raises(UsageError, match="a picture may be image or text"):
+    with pytest.raises(UsageError, match=r"picture.*image.*text"):
         encoded(model, tmp_path / "a.dat")
 
 
@@ -177,7 +177,7 @@ def test_a_file_is_a_gallery_with_its_names_and_labels(kept: Kept, tmp_path: Pat
 def test_data_that_has_changed_is_no_gallery(kept: Kept, tmp_path: Path) -> None:
     other = Kept(tmp_path)
     write_bundle(other.bundle, seed=1)
-    with pytest.raises(DataError, match="not the data of this model"):
+    with pytest.raises(DataError, match=r"data.*model"):
         bench.search(other.digests["mrl"], 0, results=other.results)
 
 
@@ -217,11 +217,9 @@ def test_recall_counts_the_exact_results_that_were_found() -> None:
 
 def test_the_command_states_the_recall_of_an_index(kept: Kept) -> None:
     search = ("search", kept.digests["mrl"], "--results", kept.results, "--row", 0, "--way", "faiss")
-    say("search", kept.digests["drsl"], *search[2:]).check(2, "similarity that it has learned")
+    say("search", kept.digests["drsl"], *search[2:]).check(2, "DRSL ... similarity")
     pytest.importorskip("faiss", reason="FAISS is not installed: pip install -e '.[search]'")
-    say(*search).check(
-        0, "FAISS, inverted file of 1 cells", "recall@10 against exact search 1.000 over 30 image"
-    )
+    say(*search).check(0, "FAISS, inverted file ... 1 cells", "recall@10 ... 1.000 ... 30 image")
 
 
 def test_without_faiss_an_index_is_refused_and_large_galleries_are_searched_exactly(

@@ -38,7 +38,7 @@ def main(words: Sequence[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="UNIT",
-        help="Raise the version of this room, method or dataset in any case; may be repeated.",
+        help="Raise the version of this package, method or dataset in any case; may be repeated.",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="Print what would be written, and write nothing."

@@ -9,7 +9,7 @@ from typing import Final
 from bench.registry.code import Confirmed, Lock, UnitKind
 from bench.registry.versions import CONDITIONS, HARNESS, TOOLKITS
 
-KINDS: Final[tuple[UnitKind, ...]] = ("rooms", "methods", "datasets")
+KINDS: Final[tuple[UnitKind, ...]] = ("packages", "methods", "datasets")
 
 Unit = tuple[UnitKind, str]
 
@@ -52,8 +52,8 @@ def change_of(
 ) -> Change:
     """Return the new versions.
 
-    A method that moved and whose file changed is raised. A room (package) that changed is raised if a method
-    moved whose file did not change, or if all methods that depend on it moved: otherwise the room did not
+    A method that moved and whose file changed is raised. A package that changed is raised if a method
+    moved whose file did not change, or if all methods that depend on it moved: otherwise the package did not
     move them, and the records of the others stay valid.
 
     Args:
@@ -68,7 +68,7 @@ def change_of(
     changed = changed_units(lock, units)
     depends: dict[str, set[Unit]] = {
         method: {
-            ("rooms", name)
+            ("packages", name)
             for name in (*HARNESS, *toolkits[method], *([CONDITIONS] if method in under_conditions else []))
         }
         & changed
@@ -78,7 +78,7 @@ def change_of(
     for unit in sorted(changed):
         users = [method for method in toolkits if unit in depends[method]]
         blamed = [method for method in users if method in moved and ("methods", method) not in changed]
-        if unit[0] == "rooms" and (blamed or (users and set(users) <= set(moved))):
+        if unit[0] == "packages" and (blamed or (users and set(users) <= set(moved))):
             raised.add(unit)
     raised |= {("datasets", name) for name in moved_data} & changed
     unexplained = [name for name in moved if not (depends.get(name, set()) | {("methods", name)}) & changed]

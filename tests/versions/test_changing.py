@@ -12,7 +12,7 @@ from tests.versions.changing import KINDS, Change, change_of, lock_text
 
 TOOLKITS = {"a": ["training"], "b": ["training"], "c": ["linear"], "d": []}
 NAMES: dict[UnitKind, list[str]] = {
-    "rooms": ["conditions", "contract", "data", "evaluation", "experiment", "training", "linear"],
+    "packages": ["conditions", "contract", "data", "evaluation", "experiment", "training", "linear"],
     "methods": ["a", "b", "c", "d"],
     "datasets": ["e"],
 }
@@ -66,13 +66,13 @@ def test_a_loader_rises_with_its_arrays_and_whatever_is_named_rises() -> None:
 
 def test_conditions_rise_where_numbers_moved_only_under_them() -> None:
     assert change("conditions", "", under_conditions=["a"]).raised == ()
-    assert change("conditions", "a", under_conditions=["a"]).raised == (("rooms", "conditions"),)
+    assert change("conditions", "a", under_conditions=["a"]).raised == (("packages", "conditions"),)
     assert change("conditions a", "a", under_conditions=["a"]).raised == (
         ("methods", "a"),
-        ("rooms", "conditions"),
+        ("packages", "conditions"),
     )
     elsewhere = change("conditions training", "a b")
-    assert (elsewhere.raised, elsewhere.unexplained) == ((("rooms", "training"),), ())
+    assert (elsewhere.raised, elsewhere.unexplained) == ((("packages", "training"),), ())
     assert change("conditions", "a").unexplained == ("a",)
     sentences = {
         "a": ["a on x under y@1, map: 1 → 2"],
@@ -90,7 +90,7 @@ def test_new_units_begin_at_1_and_those_that_are_gone_go() -> None:
 
 def test_the_lock_file_is_read_as_it_is_written(tmp_path: Path) -> None:
     lock: Lock = {
-        "rooms": {"data": Confirmed(2, "1234567890123456")},  # no number, though it looks like one
+        "packages": {"data": Confirmed(2, "1234567890123456")},  # no number, though it looks like one
         "methods": {"drcl": Confirmed(1, "12e4567890123456")},
         "datasets": {},
     }

@@ -200,11 +200,11 @@ def critical_diagrams(data: ReportData) -> list[FigureExhibit]:
         for block, tests in data.dataset_tests
         if tests is not None
         and data.is_first(block.about.protocol, block.about.condition)
-        and can_tell(tests)
+        and can_distinguish(tests)
     ]
 
 
-def can_tell(tests: DatasetTests) -> bool:
+def can_distinguish(tests: DatasetTests) -> bool:
     """Return whether the best and the worst possible average ranks would differ by Nemenyi's test."""
     return tests.critical_difference < len(tests.block.methods) - 1
 

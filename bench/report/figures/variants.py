@@ -195,7 +195,7 @@ def _plot_differences(axis: style.Axes, bars: Sequence[Bar], way: style.Look) ->
         axis.annotate(f"{mean:+.3f}", (end, index), (0.66 * end, index), arrowprops=arrow, **words)
     axis.set_xlim(-1.04 * reach, 1.04 * reach)
     axis.locator_params(axis="x", nbins=4)
-    _leave_rows_bare(axis)
+    _hide_row_names(axis)
 
 
 def _fill(way: style.Look, number: int, count: int, *, itself: bool) -> dict[str, Any]:
@@ -235,7 +235,7 @@ def _draw_choices(
     left.set(xlabel="quality S_k", ylabel=style.shortened(setting))
     right.set_xlabel(f"{protocol}, average")
     _name_rows(left, bars)
-    _leave_rows_bare(right)
+    _hide_row_names(right)
     for axis in (left, right):
         axis.margins(x=0.12)
         axis.grid(visible=False, axis="y")
@@ -252,7 +252,7 @@ def _name_rows(axis: style.Axes, bars: Sequence[Bar]) -> None:
         tick.set_fontweight("bold" if bar.itself or bar.chosen else "normal")
 
 
-def _leave_rows_bare(axis: style.Axes) -> None:
+def _hide_row_names(axis: style.Axes) -> None:
     """Leave the rows' ticks and lines out of a panel whose rows another one names."""
     axis.tick_params(axis="y", length=0)
     axis.grid(visible=False, axis="y")
