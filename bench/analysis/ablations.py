@@ -23,7 +23,6 @@ from bench.analysis.tables import (
     rows_of,
     seed_values,
     spread_of,
-    values_of_row,
 )
 
 
@@ -183,17 +182,19 @@ def _ablation(
     variants.sort(key=lambda each: (order.get(each.key.variant, len(order)), each.label))
     directions = directions_of([record for group in family for record in group.records], results.labels)
     full_row, *rows = rows_of(results, [full, *variants], directions, protocol, selection)
-    values, _ = seed_values(results, data, directions, protocol, selection)
+    by_label = results.numbers(data, protocol, selection)
+    itself = seed_values(by_label[full.label], directions)
     components = []
     for variant, row in zip(variants, rows, strict=True):
         changes = _changes(variant, full)
         named = [value for value in changes.values() if value in variant.modalities]
         modality = named[0] if named and len(changes) == 1 else ""
-        by_seed = values_of_row(values, variant.label) - values_of_row(values, full.label)
+        values = seed_values(by_label[variant.label], directions)
+        both = [(numbers, itself[seed]) for seed, numbers in values.items() if seed in itself]
         differences = {
-            column: Difference(spread_of(numbers))
+            column: Difference(spread_of(found))
             for column in row.entries
-            if (numbers := by_seed[column].dropna().tolist())
+            if (found := [one[column] - other[column] for one, other in both if column in one.keys() & other])
         }
         components.append(Component(variant.key.variant, variant.label, changes, modality, row, differences))
     fixing = min((name for part in components if part.modality for name in part.changes), default="")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bench.analysis.groups import CLEAN, Data, data_of, harness_for_clean, name_and_level
 from bench.analysis.results import Results
-from bench.analysis.tables import AVERAGE, Row, Spread, Table, seed_values, spread_of, values_of_row
+from bench.analysis.tables import AVERAGE, Row, Spread, Table, seed_values, spread_of
 from bench.conditions import conditions, name_of
 from bench.records.schema import Record
 
@@ -149,12 +149,14 @@ def _test_rows(table: Table, results: Results) -> set[tuple[str, int]]:
 
 
 def _by_seed(table: Table, results: Results) -> dict[MethodKey, Seeds]:
-    values, _ = seed_values(results, table.data, table.directions, table.protocol, table.selection)
-    found: dict[MethodKey, Seeds] = {}
-    for key, row in usual_by_method(table).items():
-        averages = values_of_row(values, row.label)[AVERAGE].dropna()
-        found[key] = dict(zip(averages.index.tolist(), averages.tolist(), strict=True))
-    return found
+    recorded = results.numbers(table.data, table.protocol, table.selection)
+    found = {
+        key: seed_values(recorded[row.label], table.directions) for key, row in usual_by_method(table).items()
+    }
+    return {
+        key: {seed: numbers[AVERAGE] for seed, numbers in by_seed.items() if AVERAGE in numbers}
+        for key, by_seed in found.items()
+    }
 
 
 def _shared(found: Sequence[Collection[int]]) -> list[int]:

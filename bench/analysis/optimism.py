@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import permutations
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bench.analysis.groups import Data, RowGroup
 from bench.analysis.results import Results
-from bench.analysis.tables import AVERAGE, Direction, Spread, seed_values, spread_of, values_of_row
-
-if TYPE_CHECKING:
-    import pandas as pd
+from bench.analysis.tables import AVERAGE, Spread, seed_values, spread_of
+from bench.records.schema import Record
 
 RULES: Final = ("best", "last", "oracle")
 
@@ -40,14 +37,8 @@ def optimism_of(results: Results, protocols: Sequence[str]) -> list[Optimism]:
 
     Closed-form methods select nothing and have none.
     """
-    traced = {*results.frame[results.frame["selection"] == "oracle"]["record"]}
-
-    @cache
-    def values(data: Data, directions: tuple[Direction, ...], protocol: str, rule: str) -> pd.DataFrame:
-        return seed_values(results, data, directions, protocol, rule)[0]
-
     rows = (
-        _optimism(data, group, traced, protocol, values)
+        _optimism(results, data, group, protocol)
         for data, groups in results.groups.items()
         for protocol in (results.protocol_id(data, name) for name in protocols)
         for group in groups
@@ -55,26 +46,30 @@ def optimism_of(results: Results, protocols: Sequence[str]) -> list[Optimism]:
     return [row for row in rows if row is not None]
 
 
-def _optimism(
-    data: Data, group: RowGroup, traced: set[str], protocol: str, values: Callable[..., pd.DataFrame]
-) -> Optimism | None:
-    records = [record for record in group.records if record.digest in traced]
+def _optimism(results: Results, data: Data, group: RowGroup, protocol: str) -> Optimism | None:
+    records = [record for record in group.records if _is_traced(record)]
     if not records:
         return None
     modalities = dict.fromkeys(name for record in records for name in record.identity.modalities)
     directions = tuple(permutations(modalities, 2))  # a method for pairs needs all its pairs
+    rows = (results.numbers(data, protocol, rule)[group.label] for rule in RULES)
     best, last, oracle = (
-        values_of_row(values(data, directions, protocol, rule), group.label)[AVERAGE].dropna()
-        for rule in RULES
+        {seed: found[AVERAGE] for seed, found in seed_values(row, directions).items() if AVERAGE in found}
+        for row in rows
     )
-    both = best.index.intersection(oracle.index).sort_values()
-    if not len(both):
+    seeds = tuple(seed for seed in best if seed in oracle)
+    if not seeds:
         return None
-    gains = (oracle[both] - best[both]).tolist()
-    seeds = tuple(map(int, both))
-    chosen, oracles = (spread_of(values[both].tolist()) for values in (best, oracle))
-    at_last = spread_of(last[both].tolist()) if both.isin(last.index).all() else None
+    gains = [oracle[seed] - best[seed] for seed in seeds]
+    chosen, oracles = (spread_of([values[seed] for seed in seeds]) for values in (best, oracle))
+    at_last = spread_of([last[seed] for seed in seeds]) if last.keys() >= {*seeds} else None
     gain = spread_of(gains), (min(gains), max(gains))
     digests = tuple(record.digest for record in records if record.identity.seed in seeds)
     about = data, protocol, group.key.method, group.label, seeds
     return Optimism(*about, chosen, at_last, oracles, *gain, digests)
+
+
+def _is_traced(record: Record) -> bool:
+    """Return whether a cell was also selected on its test data, even if that state could not be ranked."""
+    result = record.result
+    return result is not None and "oracle" in {*result.refused, *(each.selection for each in result.metrics)}

@@ -1,9 +1,10 @@
-"""The results frame: one row per number. Tables, statistics and figures start from it."""
+"""The results frame, one row per number; the same numbers by table, where tables and figures start."""
 
 from __future__ import annotations
 
 import hashlib
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -12,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.analysis.groups import CLEAN, Data, MixedCells, RowGroup, by_data, device_of, row_groups
+from bench.analysis.groups import CLEAN, Data, MixedCells, RowGroup, by_data, data_of, device_of, row_groups
 from bench.analysis.labels import Labels, registry_labels
 from bench.contract.errors import UsageError
 from bench.records.protocols import base_of, with_gallery
@@ -35,6 +36,9 @@ NaN, ``status`` and ``reason`` give the cause, and text that does not apply is e
 """
 ROW_KEYS: Final = (*Data._fields, "label")
 """Columns whose values numbers must share to be averaged over seeds: those of one table, and the row."""
+
+Numbers = dict[int, dict[tuple[str, str], tuple[float, str]]]
+"""The numbers of a row of a table with their records' digests, by seed, ascending, and query and gallery."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class Filter:
 
 
 class Results:
-    """Records, grouped once by what may share a table and a row, and as a frame of numbers.
+    """Records, grouped once by what may share a table and a row, with their numbers by table and as a frame.
 
     Attributes:
         records: of any status.
@@ -101,7 +105,7 @@ class Results:
     def __init__(self, records: Iterable[Record], labels: Labels | None = None) -> None:
         self.records = list(records)
         self.labels = registry_labels(self.records) if labels is None else labels
-        self._numbers: dict[tuple[str, ...], tuple[pd.DataFrame, pd.DataFrame]] = {}
+        self._numbers: dict[tuple[Data, str, str], dict[str, Numbers]] = {}
 
     @cached_property
     def by_digest(self) -> dict[str, Record]:
@@ -129,27 +133,20 @@ class Results:
         """Return the results of some of the records, grouped anew."""
         return Results(filter(admits, self.records), self.labels)
 
-    def numbers(self, data: Data, protocol: str, selection: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return a table's numbers, and the digests of their records, by (label, seed) and (query, gallery).
+    def numbers(self, data: Data, protocol: str, selection: str) -> dict[str, Numbers]:
+        """Return the numbers of a table by the labels of its rows.
 
-        Closed forms, which select nothing, always take part.
+        They are read without the frame: pandas takes longer to load than most tables to make. Closed forms,
+        which select nothing, always take part.
 
         Raises:
             MixedCells: if there are two numbers for one direction and seed of a row.
         """
-        key = (*data, protocol, selection)
+        key = data, protocol, selection
         if key not in self._numbers:
-            rows = self._tables.get(key[:-1], self.frame.iloc[:0])
-            rows = rows[rows["selection"].isin((selection, "none"))]
-            keys = ["label", "seed", "query", "gallery"]
-            for twice in rows[rows.duplicated(keys)].itertuples():
-                raise MixedCells(
-                    f"{twice.label}, seed {twice.seed}: record {twice.record} and another both have a number "
-                    f"for {twice.query}→{twice.gallery} under {protocol}"
-                )
-            long = rows.set_index(keys)
-            values, digests = (long[name].unstack(["query", "gallery"]) for name in ("value", "record"))
-            self._numbers[key] = values, digests
+            self._numbers[key] = {
+                group.label: _numbers(group, protocol, (selection, "none")) for group in self.groups[data]
+            }
         return self._numbers[key]
 
     def protocol_id(self, data: Data, protocol: str) -> str:
@@ -158,12 +155,12 @@ class Results:
 
     @cached_property
     def _with_gallery(self) -> set[Data]:
-        return {Data(*key[:-1]) for key in self._tables if key[-1] != base_of(key[-1])}
-
-    @cached_property
-    def _tables(self) -> dict[Any, pd.DataFrame]:
-        numbers = self.frame[self.frame["value"].notna()]
-        return dict(iter(numbers.groupby([*Data._fields, "protocol"], sort=False)))
+        return {
+            data_of(record)
+            for record in self.records
+            if record.result is not None
+            and any(each.protocol != base_of(each.protocol) for each in record.result.metrics)
+        }
 
 
 def results(
@@ -268,6 +265,22 @@ def _rows(group: RowGroup) -> Iterator[tuple[Any, ...]]:
         for each in result.metrics:
             which = each.query, each.gallery, each.protocol, each.selection
             yield (*head, *which, each.value, record.status, *tail, "")
+
+
+def _numbers(group: RowGroup, protocol: str, rules: Collection[str]) -> Numbers:
+    """Return the numbers of one row of a table under one of the rules of selection."""
+    found: Numbers = defaultdict(dict)
+    for record in group.records:
+        seed, digest = record.identity.seed, record.digest
+        for each in record.result.metrics if record.result else ():
+            if each.protocol == protocol and each.selection in rules:
+                if (each.query, each.gallery) in found[seed]:
+                    raise MixedCells(
+                        f"{group.label}, seed {seed}: record {digest} and another both have a number "
+                        f"for {each.query}→{each.gallery} under {protocol}"
+                    )
+                found[seed][each.query, each.gallery] = each.value, digest
+    return dict(sorted(found.items()))
 
 
 def _fits(name: str, words: Sequence[str]) -> bool:

@@ -166,7 +166,9 @@ def two_level_intervals(
     if not queries or not all(map(len, differences)):
         raise ValueError("an interval needs at least one query and one seed")
     random = np.random.default_rng(_RESAMPLING_SEED)
-    counts = {rows: _weights(random, resamples, rows) for rows in sorted({len(rows) for rows in differences})}
+    counts = {
+        rows: _weights(random, resamples, rows).T for rows in sorted({len(rows) for rows in differences})
+    }
     stacked, groups = np.concatenate(differences).T, tuple(strata) or (queries,)
     step = max(1, _WEIGHT_BLOCK // queries)
     parts = []
@@ -174,15 +176,15 @@ def two_level_intervals(
         count = min(step, resamples - start)
         weights = [_weights(random, count, size) * (size / queries) for size in groups]
         parts.append(np.concatenate(weights, axis=1) @ stacked)  # each stratum keeps its size
-    means = np.concatenate(parts)
+    means = np.ascontiguousarray(np.concatenate(parts).T)  # sums over seeds then add whole rows
     # Few seeds do not show the skewness of their spread: each draw's deviation from the mean of the seeds is
     # taken with either sign.
     mirror = random.choice([-1.0, 1.0], resamples)
     resampled = []
     for rows, end in zip(differences, np.cumsum([len(rows) for rows in differences]), strict=True):
-        by_seed = means[:, end - len(rows) : end]
-        mean = by_seed.mean(axis=1)
-        resampled.append(mean + mirror * ((counts[len(rows)] * by_seed).sum(axis=1) - mean))
+        by_seed = means[end - len(rows) : end]
+        mean = by_seed.mean(axis=0)
+        resampled.append(mean + mirror * ((counts[len(rows)] * by_seed).sum(axis=0) - mean))
     tail = (1 - LEVEL) / 2
     ends = np.quantile(np.stack(resampled), (tail, 1 - tail), axis=1).T
     variances = _variances_of_means(differences, groups)

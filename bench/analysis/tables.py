@@ -1,4 +1,4 @@
-"""mAP tables: methods x directions, mean and deviation over seeds, pivoted from the results frame.
+"""mAP tables: methods x directions, mean and deviation over seeds.
 
 Each `Data`, protocol and selection rule has a separate table; each `RowKey` has a separate row.
 """
@@ -11,17 +11,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, permutations
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from bench.analysis.chance import NearChance, near_chance
 from bench.analysis.groups import Data, RowGroup, data_of
 from bench.analysis.labels import Labels
-from bench.analysis.results import Results
+from bench.analysis.results import Numbers, Results
 from bench.records.protocols import base_of, is_rank
 from bench.records.schema import Record
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Direction = tuple[str, str]
 """Query modality, gallery modality."""
@@ -169,26 +166,14 @@ def directions_of(records: Sequence[Record], labels: Labels) -> list[Direction]:
     return list(permutations([*known, *sorted(present - set(known))], 2))
 
 
-def seed_values(
-    results: Results, data: Data, directions: Sequence[Direction], protocol: str, selection: str
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return a table's numbers by label and seed, and the digests of the records behind them.
-
-    The numbers have a column per direction, and `AVERAGE` for the seeds with every direction; NaN is none.
-
-    Raises:
-        MixedCells: if there are two numbers for one direction and seed of a row.
-    """
-    values, digests = (
-        frame.reindex(columns=list(directions)) for frame in results.numbers(data, protocol, selection)
-    )
-    values[AVERAGE] = [statistics.fmean(numbers) for numbers in values.to_numpy().tolist()]
-    return values, digests
-
-
-def values_of_row(values: pd.DataFrame, label: str) -> pd.DataFrame:
-    """Return the part of `seed_values` that is of one row, by seed; empty where it has no number."""
-    return values[values.index.get_level_values("label") == label].droplevel("label")
+def seed_values(row: Numbers, directions: Sequence[Direction]) -> dict[int, dict[Direction, float]]:
+    """Return the numbers of a table's row by seed; `AVERAGE` is that of the seeds with every direction."""
+    found: dict[int, dict[Direction, float]] = {}
+    for seed, numbers in row.items():
+        found[seed] = {each: numbers[each][0] for each in directions if each in numbers}
+        if len(found[seed]) == len(directions):
+            found[seed][AVERAGE] = statistics.fmean(found[seed].values())
+    return found
 
 
 def spread_of(numbers: Sequence[float]) -> Spread:
@@ -211,24 +196,21 @@ def rows_of(
     Raises:
         MixedCells: if two records give the same number.
     """
-    values, digests = seed_values(results, data_of(groups[0].records[0]), directions, protocol, selection)
-    labels = values.index.get_level_values("label").to_numpy()
-    every, behind_every = values.to_numpy(), digests.to_numpy()
+    recorded = results.numbers(data_of(groups[0].records[0]), protocol, selection)
     rows = []
     for group in groups:
         cell, members, entries = group.identity, group.records, dict[Direction, Entry]()
-        chosen = labels == group.label
-        numbers, behind = every[chosen], behind_every[chosen]
-        for index, column in enumerate([*directions, AVERAGE]):
-            having = [seed for seed, value in enumerate(numbers[:, index]) if not math.isnan(value)]
+        by_seed = seed_values(recorded[group.label], directions)
+        for column in (*directions, AVERAGE):
+            having = {seed: numbers[column] for seed, numbers in by_seed.items() if column in numbers}
             if not having:
                 entries[column] = _absent(members, column, entries, protocol, selection)
                 continue
-            averaged = range(len(directions)) if column == AVERAGE else [index]
-            pairs = [(behind[seed, each], directions[each]) for seed in having for each in averaged]
+            averaged = directions if column == AVERAGE else [column]
+            pairs = [(recorded[group.label][seed][each][1], each) for seed in having for each in averaged]
             by_record = (_zero_rows(results.by_digest[digest], pair, selection) for digest, pair in pairs)
             zeros, records = tuple(dict.fromkeys(chain(*by_record))), tuple(sorted({d for d, _ in pairs}))
-            entries[column] = Entry(*spread_of(numbers[having, index].tolist()), records, zeros=zeros)
+            entries[column] = Entry(*spread_of([*having.values()]), records, zeros=zeros)
         matched = any(r.result is not None and r.result.pairing == "class-matched" for r in members)
         rows.append(
             Row(

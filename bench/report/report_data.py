@@ -53,7 +53,7 @@ class ReportData:
 
     @cached_property
     def results(self) -> Results:
-        """Return the records, grouped, and the results frame."""
+        """Return the records, grouped, with their numbers."""
         return Results(self.records, self.labels)
 
     @cached_property

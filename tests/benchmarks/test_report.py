@@ -1,4 +1,4 @@
-"""How long a report takes; promised from 400 records: all tables within 3 s, everything within 60 s.
+"""How long a report takes; promised from 400 records: all tables within 2 s, everything within 60 s.
 
 The records have the shape of a full quick grid: all registered methods, four datasets of two modalities and
 two of five, which methods for pairs take pair by pair; 400 queries, twenty epochs, two seeds in part.

@@ -59,6 +59,15 @@ def test_help_and_commands_that_read_records_work_without_torch(grid: Grid, tmp_
     assert [name for name in cli._COMMANDS if f"Usage: python -m bench {name}" not in printed] == []
 
 
+def test_tables_and_statistics_are_made_without_pandas(grid: Grid, tmp_path: Path) -> None:
+    without_pandas = WITHOUT_TORCH.replace('"torch"', '"pandas"')
+    without_torch(
+        without_pandas,
+        f"report --only tables --only statistics --results {grid.results} --reports {tmp_path}",
+    )
+    assert (tmp_path / "statistics.md").is_file()
+
+
 @pytest.mark.slow
 def test_statistics_and_the_page_with_its_figures_work_without_torch(grid: Grid, tmp_path: Path) -> None:
     line = f"report --only statistics --only page --results {grid.results} --reports {tmp_path}"
