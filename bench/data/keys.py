@@ -35,6 +35,8 @@ class Keys:
         rows: key of each part's row numbers (or mask of rows), where arrays are of all rows.
         class_names: key of the names of classes; empty if there is none.
         share: of the rows that is drawn for test, where arrays are of all rows without any list of parts.
+        others: further keys with the role of another, but for features and labels.
+        same: pairs of keys whose arrays must be equal.
         unused: other keys.
         literal: whether the keys are the ones of a feature bundle.
     """
@@ -47,6 +49,8 @@ class Keys:
     splits: list[str] = field(default_factory=list)
     rows: dict[str, str] = field(default_factory=dict)
     share: float = 0.0
+    others: list[tuple[Role, str]] = field(default_factory=list)
+    same: list[tuple[str, str]] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     literal: bool = True
 
@@ -63,6 +67,24 @@ class Keys:
     def of(self, part: str, what: What, modality: str) -> str | None:
         """Return the key of a modality's labels or the like, which may be those of all modalities."""
         return self.roles.get(Role(part, what, modality)) or self.roles.get(Role(part, what, ""))
+
+    def settle_others(self) -> None:
+        """Take ids in the table of the labels for those of labels, beside which others are those of features.
+
+        Where nothing tells of two lists what they belong to, they must be the same.
+        """
+        for role, key in self.others:
+            known, labels = self.roles[role], self.roles.get(Role(role.part, "labels", ""), "")
+            tables = {one.rpartition("/")[0]: one for one in (known, key)}
+            beside = tables.pop(labels.rpartition("/")[0], "") if labels else ""
+            if role.what == "ids" and not role.modality and beside and tables:
+                self.roles[role], (other,) = beside, tables.values()
+                for name in self.features(role.part):
+                    self.roles.setdefault(Role(role.part, "ids", name), other)
+            else:
+                self.same.append((known, other := key))
+            self.unused += [other] * (other not in self.roles.values())
+        self.others.clear()
 
     @property
     def of_all_rows(self) -> bool:

@@ -61,6 +61,12 @@ def layout_of(source: ArrayFile, choices: Choices | None = None) -> Layout:
     choices = choices or Choices()
     keys = roles_of(source, choices)
     notes = [*keys.say()]
+    for known, other in keys.same:
+        if not np.array_equal(source.array(known).reshape(-1), source.array(other).reshape(-1)):
+            raise DataError(
+                f"{source.path}: {known!r} and {other!r} seem to be the same list, and differ; leave one "
+                "out, or give each modality ids and labels, such as 'train_image_ids', 'train_image_labels'"
+            )
     if keys.of_all_rows:
         source, keys, assumptions = cut(source, keys)
         notes += assumptions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench.contract import DataError
@@ -56,4 +56,25 @@ def one_modality(path: Path, name: str, key: str) -> DataError:
     return DataError(
         f"{path}: only one modality, {name} = {key}, and retrieval across modalities needs two. If another "
         f"file holds the other, import both: python -m bench data import {path} OTHER --output mine.npz"
+    )
+
+
+def refuse_numbered(path: Path, keys: Sequence[str], called: Callable[[str], str]) -> None:
+    """Refuse two structures of arrays with the same names, with a recipe for both as parts.
+
+    Raises:
+        DataError: if the arrays are such.
+    """
+    numbered: dict[str, dict[str, str]] = {}
+    for key in keys:
+        *folders, number, name = ["", "", *key.split("/")]
+        if number.isdigit():
+            numbered.setdefault("/".join([*folders, number]), {})[called(name)] = key
+    first, *others = [*numbered.values()] or [{}]
+    if len(others) != 1 or first.keys() != others[0].keys() or len(first) < 3:
+        return
+    recipe = recipe_of({"train": first, "test": others[0]})
+    raise DataError(
+        f"{path}: two structures hold the same arrays; name each in a recipe, a file mine.yaml with lines "
+        f"such as: {{files: {path.name}, {recipe}}}"
     )

@@ -16,7 +16,7 @@ from typing import Final
 from bench.contract import DataError
 from bench.data.formats.array_file import ArrayFile
 from bench.data.keys import Ambiguous, Choices, Keys, Role
-from bench.data.proposals import NoFeatures, no_features, one_modality, recipe_of, unnamed
+from bench.data.proposals import NoFeatures, no_features, one_modality, refuse_numbered, unnamed
 from bench.data.words import (
     GENERIC,
     KNOWN,
@@ -161,7 +161,7 @@ class _Roles:
         if known == key:
             return
         if role.what not in ("features", "labels"):
-            found.unused.append(key)
+            found.others.append((role, key))
             return
         option = "--labels "
         if role.what == "features":
@@ -260,7 +260,7 @@ class _Roles:
             found.roles |= {role._replace(part="train"): key for role, key in whole.items()}
             return
         elif "train" not in found.rows:
-            self._refuse_numbered()
+            refuse_numbered(path, self.rest, _called)
             named = ", ".join(f"{role.say()} = {key}" for role, key in [*whole.items()][:12])
             raise DataError(
                 f"{path}: its arrays are of all rows ({named}), and no list states which rows are of train "
@@ -273,23 +273,6 @@ class _Roles:
         found.roles = {}
         for role, key in given:
             self._put(found, role, key)
-
-    def _refuse_numbered(self) -> None:
-        """Refuse two structures of arrays with the same names, with a recipe for both as parts."""
-        numbered: dict[str, dict[str, str]] = {}
-        for key in self.rest:
-            *folders, number, name = ["", "", *key.split("/")]
-            if number.isdigit():
-                role = _role("", words_of(name), True)
-                numbered.setdefault("/".join([*folders, number]), {})[role.say() if role else name] = key
-        first, *others = [*numbered.values()] or [{}]
-        if len(others) != 1 or first.keys() != others[0].keys() or len(first) < 3:
-            return
-        recipe = recipe_of({"train": first, "test": others[0]})
-        raise DataError(
-            f"{self.path}: two structures hold the same arrays; name each in a recipe, a file mine.yaml with "
-            f"lines such as: {{files: {self.path.name}, {recipe}}}"
-        )
 
     def _require_train(self, found: Keys, words: Mapping[str, Sequence[str]]) -> None:
         """Refuse a gallery without rows to train on, with the command that trains on the gallery."""
@@ -319,8 +302,9 @@ class _Roles:
             return stems[stem]._replace(part=part)
         array = key[:-4] if key.endswith("_ids") else ""  # such as a dict with ids, whatever it is called
         known = self._of_words(array, words, parts, stems, others) if array in words else None
-        if known is not None and (known.what == "features" or known[1:] == ("labels", "")):
-            return known._replace(what="ids")
+        of_all = known is not None and known.what == "labels" and known.modality not in MODALITIES
+        if known is not None and (of_all or known.what == "features"):
+            return Role(part, "ids", "" if of_all else known.modality)
         if key not in self.lists:
             stem = tuple(word for word in stem if WHAT_OF.get(word) not in ("ids", "missing", "present"))
         return self._of_last_name(key, part, stem) or _role(part, stem, others)
@@ -340,6 +324,7 @@ class _Roles:
     def _checked(self, found: Keys) -> None:
         """Refuse roles that make no dataset."""
         path = self.path
+        found.settle_others()
         needed = ("",) if found.of_all_rows else ("train", "test")
         for part in needed:
             if not found.features(part):
@@ -352,8 +337,8 @@ class _Roles:
             labels = [role for role in found.roles if role[:2] == (part, "labels")]
             with_ids = all(found.of(part, "ids", name) for name in here)
             if len(labels) == 1 and (found.paired or with_ids):  # those of one modality are those of all
-                owner, key = labels[0].modality, found.roles[labels[0]]
-                found.roles.setdefault(Role(part, "labels", ""), key)
+                owner = labels[0].modality
+                found.roles.setdefault(Role(part, "labels", ""), found.roles[labels[0]])
                 if owner and with_ids:
                     found.roles.setdefault(Role(part, "ids", ""), str(found.of(part, "ids", owner)))
             for name in here:
@@ -368,6 +353,12 @@ class _Roles:
                     )
         if len(names) < 2:
             raise one_modality(path, names[0], found.features(needed[0])[names[0]])
+
+
+def _called(name: str) -> str:
+    """Return what the last name of a key means, in words."""
+    role = _role("", words_of(name), True)
+    return role.say() if role else name
 
 
 def _role(part: str, stem: Sequence[str], labels_elsewhere: bool) -> Role | None:

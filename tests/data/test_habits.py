@@ -98,15 +98,29 @@ def samples_with_ids(path: Path) -> None:
 def dicts_by_id(path: Path) -> None:
     """Write dicts of vectors and of labels, in another order, and lists of ids of a third."""
     path.mkdir()
-    values = of_all_rows()
+    values, draws = of_all_rows(), np.random.default_rng(0)
     for part, of_part in (("train", TRAIN), ("test", TEST)):
         for key, name, order in (
             (f"img_{part}_id_feats", "image", of_part),
             (f"txt_{part}_id_bow", "text", of_part),
-            (f"{part}_id_label_map", "labels", of_part[::-1]),
+            (f"{part}_id_label_map", "labels", draws.permutation(of_part)),
         ):
             (path / f"{key}.pkl").write_bytes(pickle.dumps({int(i): values[name][i] for i in order}))
-        (path / f"{part}_ids.pkl").write_bytes(pickle.dumps(np.roll(of_part, 5).tolist()))
+        (path / f"{part}_ids.pkl").write_bytes(pickle.dumps(draws.permutation(of_part).tolist()))
+
+
+def labels_by_id(path: Path) -> None:
+    """Write features with ids, and tables of labels by ids in another order."""
+    path.mkdir()
+    values, draws = of_all_rows(), np.random.default_rng(0)
+    for part, of_part in (("train", TRAIN), ("test", TEST)):
+        np.savez(
+            path / f"{part}.npz", image=values["image"][of_part], text=values["text"][of_part], ids=of_part
+        )
+        order = draws.permutation(of_part)
+        pd.DataFrame({"id": order, "label": NAMES[values["labels"][order]]}).to_csv(
+            path / f"{part}_labels.csv", index=False
+        )
 
 
 KNOWN = NAMES[of_all_rows()["labels"]]
@@ -127,6 +141,7 @@ READ: dict[str, Callable[[Path], object]] = {
     "row numbers in a struct": named_in_struct,
     "samples with the ids of pictures": samples_with_ids,
     "dicts by id under any names": dicts_by_id,
+    "tables of labels by ids in another order": labels_by_id,
     "arrays without a part for train": lambda path: folder(
         path, {k.removeprefix("train_"): v for k, v in shared("{part}_{name}").items()}
     ),
@@ -193,6 +208,24 @@ WITH_SPLIT = of_all_rows() | {"split": np.array(SPLIT)}
 def test_what_is_not_clear_is_refused_with_what_helps(tmp_path: Path, values: Arrays, words: str) -> None:
     with pytest.raises(DataError, match=words):
         loaded(tmp_path, values)
+
+
+def test_lists_of_ids_that_may_be_the_same_must_be(tmp_path: Path) -> None:
+    values = {**shared(), "train_ids": np.arange(24)}
+    folder(tmp_path / "mine", values | {"train_id": np.arange(24)})
+    require(load_dataset(tmp_path / "mine", profile="paper"))
+    np.save(tmp_path / "mine" / "train_id.npy", np.arange(24)[::-1])
+    with pytest.raises(DataError, match=r"'train_id' and 'train_ids'.* differ"):
+        load_dataset(tmp_path / "mine")
+
+
+def test_a_table_by_ids_in_another_order_cuts_no_array(tmp_path: Path) -> None:
+    order = np.random.default_rng(0).permutation(36)
+    table = {"id": order, "label": KNOWN[order], "split": np.array(SPLIT)[order]}
+    table_beside(tmp_path / "mine", "meta.csv", table)
+    np.save(tmp_path / "mine" / "ids.npy", np.arange(36))
+    with pytest.raises(DataError, match=r"differ.*sort both by id"):
+        load_dataset(tmp_path / "mine")
 
 
 def test_queries_beside_arrays_that_may_be_a_database_are_refused(tmp_path: Path) -> None:
