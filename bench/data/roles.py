@@ -135,7 +135,8 @@ class _Roles:
             name, _, suffix = named.rpartition("_")
             what = SUFFIXES.get(suffix.lower(), "features")
             if what == "features" and key in self.lists:
-                seen = _role(part, without_parts(words_of(key), PART_OF), True)
+                stem = without_parts(words_of(key), PART_OF)
+                seen = self._of_last_name(key, part, stem) or _role(part, stem, True)
                 if seen is not None and seen.what != "features":
                     raise DataError(f"{self.path}, key {key!r}: a list, where a matrix is expected")
                 found.unused.append(key)

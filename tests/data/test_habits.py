@@ -228,6 +228,17 @@ def test_a_table_by_ids_in_another_order_cuts_no_array(tmp_path: Path) -> None:
         load_dataset(tmp_path / "mine")
 
 
+def test_a_table_of_splits_by_ids_in_another_order_cuts_no_array(tmp_path: Path) -> None:
+    values, order = of_all_rows(), np.random.default_rng(0).permutation(36)
+    known = {f"{name}_ids": np.arange(36) for name in ("image", "text")}
+    known |= {f"{name}_labels": values["labels"] for name in ("image", "text")}
+    folder(tmp_path / "mine", {name: values[name] for name in ("image", "text")} | known)
+    table = {"id": order, "split": np.array(SPLIT)[order]}
+    pd.DataFrame(table).to_csv(tmp_path / "mine" / "splits.csv", index=False)
+    with pytest.raises(DataError, match=r"differ.*sort both by id"):
+        load_dataset(tmp_path / "mine")
+
+
 def test_queries_beside_arrays_that_may_be_a_database_are_refused(tmp_path: Path) -> None:
     values = {k.replace("train_", "").replace("test", "query"): v for k, v in shared().items()}
     with pytest.raises(DataError, match="which rows are of train"):
