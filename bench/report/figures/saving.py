@@ -113,6 +113,7 @@ def _results(futures: deque[Future[dict[str, bytes]]]) -> Generator[dict[str, by
 
 def _attach() -> None:
     """Let Ctrl-C end the parent of this process only, and end this process with it, even if it is killed."""
+    gc.freeze()  # no collection visits the objects of the libraries: they are many and stay
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent: Any = parent_process()
 
