@@ -43,7 +43,7 @@ PARTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 
 SIZES: Final = (
     *("_BLOCK_ITEMS", "_BLOCK_ROWS", "_RELEVANT_ITEMS", "_STEP_ITEMS", "_WORTH_THREADS"),
-    *("_KEPT_NUMBERS", "_ASKED_ROWS", "_STEP_NUMBERS"),
+    *("_KEPT_NUMBERS", "_ASKED_ROWS", "_BLOCK_NUMBERS", "_MOVED_ITEMS", "_STEP_NUMBERS"),
 )
 """Constants that say how much is done at a time: other values change no result."""
 

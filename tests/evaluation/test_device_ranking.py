@@ -20,7 +20,6 @@ from bench.evaluation import (
     average_precision,
     check_embeddings,
     device_side,
-    evaluate,
     rank_embeddings,
     validation_map,
 )
@@ -216,17 +215,23 @@ def test_validation_on_a_gpu_is_ranked_there(monkeypatch: pytest.MonkeyPatch) ->
     assert cuda_device_of(np.eye(2), torch.eye(2)) is cuda_device_of([[1.0]]) is None
 
 
-def test_maps_of_embeddings_on_a_device_are_those_of_the_host_and_need_one_width() -> None:
+@pytest.mark.parametrize("similarity", ["cosine", "hamming"])
+def test_maps_of_embeddings_on_a_device_are_those_of_the_host_and_need_one_width(
+    similarity: Similarity,
+) -> None:
     rng, names = np.random.default_rng(0), ("image", "text", "audio")
-    parts = {name: Modality(rng.standard_normal((40, 4)), rng.integers(0, 3, 40)) for name in names}
-    labels = {name: label_sets(part.labels, 40, name) for name, part in parts.items()}
-    rows = {name: torch.tensor(part.features, dtype=torch.float32) for name, part in parts.items()}
-    maps = device_maps(rows, labels, "cosine")
-    host = evaluate(AsGiven(), Split(parts, 3))
-    expected = {f"{a}>{b}": host[a, b].ap["map@all"].mean() for a, b in permutations(names, 2)}
-    assert maps == pytest.approx(expected, abs=1e-6)
+    rows = {name: rng.standard_normal((40, 4)) for name in names}
+    if similarity == "hamming":
+        rows = {name: np.sign(values) for name, values in rows.items()}
+    classes = {name: rng.integers(0, 3, 40) for name in names}
+    labels = {name: label_sets(classes[name], 40, name) for name in names}
+    there = {name: torch.tensor(values, dtype=torch.float32) for name, values in rows.items()}
+    maps = device_maps(there, labels, similarity)
+    for a, b in permutations(names, 2):
+        host = average_precision(rows[a], rows[b], classes[a], classes[b], similarity=similarity)
+        assert maps[f"{a}>{b}"] == pytest.approx(host.mean(), abs=1e-6)
     with pytest.raises(RefusedEmbeddings, match=r"'text': 3"):
-        device_maps({**rows, "text": rows["text"][:, :3]}, labels, "cosine")
+        device_maps({**there, "text": there["text"][:, :3]}, labels, similarity)
 
 
 @pytest.mark.cuda
