@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import click
 
@@ -14,6 +15,9 @@ from bench.cli.formatting import say
 from bench.cli.options import ARGUMENT, DataOption, FilePath, make_command
 from bench.contract import Unsupported, UsageError
 from bench.experiment.selection import split_words
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 
 @click.group("data", context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,9 +50,22 @@ def doctor(*, names: Annotated[tuple[str, ...], ARGUMENT] = (), folder: DataOpti
 @make_command("fetch")
 def fetch(names: Annotated[tuple[str, ...], ARGUMENT], folder: DataOption) -> None:
     """Download the public files of datasets; an interrupted download is resumed."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     for name in names:
-        paths = [*map(str, datasets.fetch(registry.dataset(name).card, folder.data))]
-        say(*(f"{name}: {path}" for path in paths or ["comes with the project, nothing to download"]))
+        card = registry.dataset(name).card
+        terminal = Console(stderr=True)
+        with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as view:
+            transfer = view.add_task("", total=None)
+            files = datasets.fetch(card, folder.data, progress=partial(_show, view, transfer))
+        found = [*map(str, files)] or ["comes with the project, nothing to download"]
+        say(*(f"{name}: {line}" for line in found))
+
+
+def _show(view: Progress, transfer: TaskID, done: int, total: int | None) -> None:
+    view.update(transfer, completed=done, total=total)
 
 
 @make_command("path", plugins="none")

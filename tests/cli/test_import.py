@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from scipy.io import savemat
 
+from bench.cli import invoke
 from bench.data import load_dataset
 from tests.grid import Said, say
 
@@ -45,3 +50,23 @@ def test_ambiguous_keys_are_refused_with_both_options_and_an_option_decides(tmp_
     assert load_dataset(tmp_path / "mine.npz").train["image"].dimension == 9
     for words in (("--paired", "--unpaired"), ("--modality", "x"), ("--split", "a", "--split", "b")):
         convert(path, *words).check(2)
+
+
+def test_a_download_shows_its_progress_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(*_: object, progress: Callable[[int, int | None], None]) -> list[Path]:
+        for done in (5_000_000, 10_000_000):
+            progress(done, 10_000_000)
+        return [Path("wiki.mat")]
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("bench.data.fetch", fetch)
+    monkeypatch.setenv("TERM", "xterm")
+    said = say("data", "fetch", "wikipedia")
+    said.check(0, "wikipedia: wiki.mat")
+    assert said.err == ""
+    with contextlib.redirect_stderr(terminal := Terminal()):
+        assert invoke(["data", "fetch", "wikipedia"]) == 0
+    assert "10.0/10.0 MB" in terminal.getvalue()
