@@ -62,7 +62,8 @@ class Importing(msgspec.Struct, tag=True):
 class Finished(msgspec.Struct, tag=True):
     """The end of a task: the encoded value of the work function, or its loss.
 
-    The process is ``worn`` if it cannot run another task: it holds too much memory, or its GPU has failed.
+    The process is ``worn`` if it cannot run another task: it holds too much memory, a thread of the task
+    still runs, or its GPU has failed.
     """
 
     value: bytes | None
@@ -254,7 +255,7 @@ def _perform(
         os.lseek(1, 0, os.SEEK_SET)
     REPORTER.connect(parent.progress)
     parent.send(TaskStarted())
-    begin = time.monotonic()
+    begin, threads = time.monotonic(), {*threading.enumerate()}
     value, lost = None, None
     try:
         argument = pickle.loads(payload)  # noqa: S301 (from our parent)
@@ -269,5 +270,7 @@ def _perform(
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    worn = not leave_gpu() or (allowance is not None and allowance.worn())
+    # A thread that the task has left would go on within the next one, which would answer for what it does.
+    left = {*threading.enumerate()} - threads
+    worn = not leave_gpu() or bool(left) or (allowance is not None and allowance.worn())
     return Finished(value, lost, seconds, worn)

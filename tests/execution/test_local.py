@@ -127,6 +127,12 @@ def test_one_process_per_slot_runs_all_its_tasks_and_two_slots_run_at_once(tmp_p
     assert os.getpid() not in {pid for _, pid in pids}
 
 
+def test_a_worker_in_which_a_task_leaves_a_thread_is_replaced() -> None:
+    calls = [("pid", None), ("leave_thread", None), ("pid", None)]
+    first, second, third = [outcome.value for outcome in run(work.call, calls)]
+    assert first == second != third
+
+
 def test_the_environment_is_set_before_libraries_are_loaded() -> None:
     slot = Slot("s", "cpu", 1, {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "BENCH_TEST_MARK": "x"})
     two = Slot("t", "cpu", 2, {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"})

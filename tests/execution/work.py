@@ -37,6 +37,12 @@ def pid(payload: Any) -> int:
     return os.getpid()
 
 
+def leave_thread(payload: Any) -> int:
+    """Start a thread that goes on after the task; returns the process."""
+    threading.Thread(target=time.sleep, args=(60.0,), daemon=True).start()
+    return os.getpid()
+
+
 def environment(names: list[str]) -> dict[str, str | None]:
     return {name: os.environ.get(name) for name in names}
 
