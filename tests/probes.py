@@ -179,6 +179,23 @@ class Blurs(_Probe):
         return {"drawn": self.drawn}
 
 
+class Counts(_Probe):
+    """Counts its calls, calls the oracle if there is one, and embeds by what it had counted after the fit."""
+
+    card = card("counts")
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        super().fit(train, validation, context)
+        self.calls = 0
+        if context.oracle is not None:
+            context.oracle(self)
+        self.shift = float(self.calls)
+
+    def embed(self, modality: str, features: Array) -> Array:
+        self.calls += 1
+        return super().embed(modality, features)
+
+
 def settings_seen() -> dict[str, Any]:
     """Return the process-wide settings."""
     import torch

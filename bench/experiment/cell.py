@@ -393,7 +393,9 @@ class CellRun:
         test, gallery = opened_test(dataset)
 
         def oracle(method: Method) -> float:
-            with generators_kept():
+            from bench.training.validation import unchanged  # imports PyTorch
+
+            with generators_kept(), unchanged(method, ()):
                 return self._evaluate(method, test, ["map@all"], gallery=gallery).mean()
 
         return replace(context, oracle=oracle)

@@ -133,5 +133,6 @@ def test_the_check_of_rows_changes_no_number(small: Path, monkeypatch: pytest.Mo
     assert every() == with_check
 
 
-def test_the_oracle_moves_no_generator(small: Path) -> None:
-    assert numbers(run("blurs", small)) == numbers(run("blurs", small, context(trace_test=True)))
+@pytest.mark.parametrize("method", ["blurs", "counts"])
+def test_the_oracle_moves_no_generator_and_no_attribute(small: Path, method: str) -> None:
+    assert numbers(run(method, small)) == numbers(run(method, small, context(trace_test=True)))
