@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from bench.records.protocols import base_of
@@ -60,7 +60,8 @@ def advice(identity: Identity) -> str:
     ways = []
     if settings.get("scaling", "standard") != "standard":
         ways.append(f"--set {name}.scaling=standard")
-    rate = settings.get("learning_rate")
-    if isinstance(rate, float):
-        ways.append(f"another learning rate, such as --set {name}.learning_rate={rate / 10:g}")
+    rate = settings.get("lr")
+    rates = [*rate.values()] if isinstance(rate, Mapping) else [rate]  # there may be one for each modality
+    if all(isinstance(one, int | float) for one in rates):
+        ways.append(f"another learning rate, such as --set {name}.lr={min(rates) / 10:g}")
     return f"try {' or '.join(ways)}" if ways else f"look at the settings of {name}, and at the data's scale"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench import registry
 from bench.analysis import AVERAGE, Labels, Row, Table, tables_of
 from bench.analysis.chance import NEAR, advice, near_chance
 from bench.analysis.results import Results
@@ -269,9 +271,20 @@ def test_tables_state_what_to_try_for_a_row_near_chance() -> None:
     assert row(both).near is None  # the mean over seeds counts
 
 
-def test_advice_names_only_settings_that_a_method_has() -> None:
-    both = advice(making.identity(settings={"scaling": "unit", "learning_rate": 0.001}))
-    assert "drcl.scaling=standard" in both
-    assert "drcl.learning_rate=0.0001" in both
-    assert "scaling=" not in advice(making.identity(settings={"scaling": "standard"}))
+@pytest.mark.parametrize("profile", registry.PROFILES)
+@pytest.mark.parametrize("name", registry.method_names())
+def test_advice_names_settings_that_the_method_has_with_other_values(name: str, profile: str) -> None:
+    settings = registry.resolve_settings(registry.method(name), profile=profile)
+    words = advice(making.identity(method=name, settings=settings))
+    changes = re.findall(rf"--set {name}\.(\w+)=(\S+)", words)
+    assert {key for key, _ in changes} == {"lr", "scaling"} & {
+        key for key in settings if (key, settings[key]) != ("scaling", "standard")
+    }
+    for key, value in changes:
+        changed = registry.create_method(name, **{key: value if key == "scaling" else float(value)})
+        assert getattr(changed.settings, key) != settings[key]
+
+
+def test_advice_names_no_setting_where_there_is_none() -> None:
     assert "--set" not in advice(making.identity(settings={}))
+    assert "--set" not in advice(making.identity(settings={"scaling": "standard", "lr": None}))
