@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bench.analysis.groups import CLEAN, Data, MixedCells, RowGroup, by_data, data_of, device_of, row_groups
 from bench.analysis.labels import Labels, registry_labels
-from bench.contract.errors import UsageError
+from bench.contract.errors import DataError, UsageError
 from bench.records.protocols import base_of, with_gallery
 from bench.records.schema import Identity, Record
 from bench.records.store import Store
@@ -180,7 +180,7 @@ def results(
     """Return the recorded results of a folder, one row per number, with the columns `COLUMNS`.
 
     Every argument except the first selects rows; a text may hold several names, separated by commas. Damaged
-    records are left out with a warning.
+    records, and those whose values per query contradict their numbers, are left out with a warning.
 
     Args:
         path: folder of the records.
@@ -200,9 +200,16 @@ def results(
         UsageError: if the folder has no records, or none of such a method, dataset, variant or protocol.
     """
     store = Store(Path(path))
-    records = list(store.records())
-    for problem in store.problems:
-        warnings.warn(f"left out: {problem.sentence}", stacklevel=2)
+    records, odd = [], []
+    for record in store.records():
+        try:
+            if record.result is not None:
+                store.per_query(record.digest, record=record)  # which must agree with its numbers
+            records.append(record)
+        except DataError as error:
+            odd.append(str(error))
+    for sentence in [*(problem.sentence for problem in store.problems), *odd]:
+        warnings.warn(f"left out: {sentence}", stacklevel=2)
     if not records:
         raise UsageError(f"no records in {path}; make some with: python -m bench run --results {path}")
     words = map(words_of, (methods, datasets, variants, kinds, profiles, modalities, conditions))

@@ -11,7 +11,7 @@ from bench.analysis.results import COLUMNS, Filter, frame_of, words_of
 from bench.atomic import write_whole
 from bench.cli.formatting import bytes_of, say, table, write_data
 from bench.cli.options import FilePath, ResultsOption, make_command
-from bench.cli.select_records import condition_words, read_records
+from bench.cli.select_records import condition_words, read_records, with_queries
 from bench.contract.errors import UsageError
 from bench.plural import counted
 from bench.records.store import Store
@@ -50,7 +50,8 @@ def command(
         protocols: Only these protocols; ids or globs, such as 'map@50*'.
         selection: Selection rule; recorded: the rule of each record (best, or none in closed form).
     """
-    records, problems = read_records(folder.results)
+    readable, problems = read_records(folder.results)
+    records, _, contradictory = with_queries(Store(folder.results), readable, lambda _: True)
     only = condition_words(conditions, records)
     chosen = Filter(methods=words_of(methods), datasets=words_of(datasets), conditions=only)
     frame = frame_of(records, chosen, words_of(protocols), None if selection == "recorded" else selection)
@@ -68,7 +69,7 @@ def command(
         models = Store(folder.results).models
         kept, size, _ = models.tally({*frame["record"]})
         say(*([f"kept models: {kept} of these cells, {bytes_of(size)} in {models.root}"] if kept else []))
-    return int(bool(problems))
+    return int(bool(problems or contradictory))
 
 
 def _text(frame: pd.DataFrame, form: Literal["table", "csv", "json"]) -> str:

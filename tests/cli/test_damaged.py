@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.analysis.results import results
 from bench.records import Store
 from bench.records.encoding import encode_per_query
 from tests.grid import FAULTS, Grid, Said, make_newer, say, write_bundle
@@ -149,6 +150,11 @@ def test_values_per_query_that_contradict_the_metrics_leave_it_out_of_every_numb
     (line,) = (line for line in said.out.splitlines() if line.startswith("image→text"))
     assert line.split()[-1] == "1"  # of two seeds
     assert str(folder) in say("why", "sm", "small", "--seed", 0, *where, "--plugin", FAULTS).err
+    listed = say("results", *where, "--format", "csv").check(1, f"left out: {folder}")
+    with pytest.warns(UserWarning, match=folder.name):
+        frame = results(small.root)
+    assert not [text for text in (listed.out, *frame["record"]) if folder.name in text]
+    assert listed.out.count("\n") == 1 + len(frame) > 1
     chosen = ("--plugin", FAULTS, "--jobs", 0, "--cells", 9, "--methods", "mcca,plain")
     said = say("verify", *where, *chosen).check(1, "mcca on small (image+text), seed 0: ")
     assert said.out.endswith("3 of 4 agree\n")
