@@ -24,7 +24,7 @@ class Optimism:
     method: str
     label: str
     seeds: tuple[int, ...]  # those with a test-oracle trace; everything here is over them
-    best: Spread  # by the highest validation mAP
+    best: Spread  # by the criterion of the method's card, on validation data
     last: Spread | None  # at the last epoch; None where a seed lacks it
     oracle: Spread  # by the highest test mAP@all
     gain: Spread  # oracle minus best, seed by seed

@@ -42,6 +42,17 @@ def test_a_method_has_a_reference_and_explains_every_setting(name: str) -> None:
     assert set(description.meanings) == set(description.defaults)
 
 
+@pytest.mark.parametrize("name", registry.method_names())
+def test_a_card_states_a_selection_by_map_where_modalities_are_trained_apart(name: str) -> None:
+    card = registry.method(name).card
+    apart = getattr(registry.method_class(name), "independent", False) or "independent" in card.family
+    if apart and card.selects_by == "map":
+        (declared,) = [line for line in (*card.from_paper, *card.from_release) if "validation mAP" in line]
+        assert "each modality is trained apart" in declared
+        assert "selected_by_loss" in declared
+        assert registry.method(name).variants["selected_by_loss"] == {"select": "loss"}
+
+
 DEEP = [name for name in registry.method_names() if registry.method(name).card.deep]
 
 

@@ -20,7 +20,8 @@ from bench.report.writers.markdown import escape
 
 _ENTRY: Final = re.compile(r"^@\w+\{\s*(?P<key>[^,\s]+)\s*,.*?^\}", re.DOTALL | re.MULTILINE)
 _PAIRS: Final = {
-    "needed": "needed; data without pairs is matched by class, once per cell (no paper does)",
+    "needed": "needed; data without pairs is matched by class, once per cell, without rows of labels that a "
+    "modality lacks (no paper does)",
     "optional": "used where rows correspond, not needed",
     "labels": "not needed; batches are joint, of which only the labels are used",
     "unused": "not used",

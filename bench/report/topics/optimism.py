@@ -18,7 +18,7 @@ FIELDS: Final = (
 )
 _INTRODUCTION: Final = (
     "What choosing the epoch on the test set would have added, had it been allowed: the oracle's mAP minus "
-    "that of the epoch with the best validation mAP, average over directions. The oracle takes the epoch "
+    "that of the epoch that best chose by validation, average over directions. The oracle takes the epoch "
     "with the highest mean test mAP@all, so under another protocol it may also lose. Its numbers are no "
     "results; no table has them but under the name oracle. Closed-form methods choose no epoch."
 )
