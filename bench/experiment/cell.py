@@ -35,6 +35,7 @@ from bench.data.fingerprint import DataChanged
 from bench.evaluation import Evaluation, Protocol, evaluate, expected_random_map
 from bench.evaluation.independence import check_independence
 from bench.evaluation.protocols import usable_protocols
+from bench.evaluation.unchanged import unchanged
 from bench.experiment.conditions import fit, under_condition
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell
@@ -393,9 +394,7 @@ class CellRun:
         test, gallery = opened_test(dataset)
 
         def oracle(method: Method) -> float:
-            from bench.training.validation import unchanged  # imports PyTorch
-
-            with generators_kept(), unchanged(method, ()):
+            with generators_kept(), unchanged(method):
                 return self._evaluate(method, test, ["map@all"], gallery=gallery).mean()
 
         return replace(context, oracle=oracle)

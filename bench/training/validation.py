@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -92,6 +91,8 @@ def oracle_map(method: Method, modules: Sequence[nn.Module], context: Context) -
     Raises:
         DeadlineExceeded: if the time of the cell is over.
     """
+    from bench.evaluation.unchanged import unchanged
+
     with unchanged_generators(context.device), unchanged(method, modules):
         try:
             return context.oracle(method) if context.oracle else None
@@ -120,47 +121,3 @@ def unchanged_generators(device: str) -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(numpy)
-
-
-@contextmanager
-def unchanged(method: Method, modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Put a method's attributes, and the modules, tensors and arrays among them, back after the body.
-
-    Modes of modules, running statistics and caches are covered; objects of other kinds are not looked into.
-    """
-    containers, values = _reachable([vars(method), list(modules)])
-    kept = [(held, held.copy()) for held in containers]
-    copies = [(value, value.clone() if isinstance(value, Tensor) else value.copy()) for value in values]
-    try:
-        yield
-    finally:
-        for held, before in kept:
-            held.clear()
-            held.extend(before) if isinstance(held, list) else held.update(before)
-        with torch.no_grad():
-            for value, before in copies:
-                if isinstance(value, Tensor):
-                    if not torch.equal(value, before):
-                        value.copy_(before)
-                else:
-                    np.copyto(value, before)
-
-
-def _reachable(roots: list[Any]) -> tuple[list[Any], list[Any]]:
-    """Return what can change within ``roots`` and their modules: containers, and tensors and arrays."""
-    containers: dict[int, Any] = {}
-    values: dict[int, Any] = {}
-    waiting = list(roots)
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, nn.Module):
-            waiting.append(vars(item))
-        elif isinstance(item, Tensor | np.ndarray):
-            if item.layout is torch.strided if isinstance(item, Tensor) else item.flags.writeable:
-                values[id(item)] = item
-        elif isinstance(item, tuple):
-            waiting.extend(item)
-        elif isinstance(item, dict | list | set) and id(item) not in containers:
-            containers[id(item)] = item
-            waiting.extend(item.values() if isinstance(item, dict) else item)
-    return list(containers.values()), list(values.values())

@@ -15,8 +15,9 @@ from torch import nn
 
 from bench.contract import Array, Context, DeadlineExceeded, Modality, RefusedEmbeddings, Split
 from bench.evaluation import evaluate
+from bench.evaluation.unchanged import unchanged
 from bench.training import built, mlp
-from bench.training.validation import unchanged, unchanged_generators
+from bench.training.validation import unchanged_generators
 from tests.methods.small_splits import separable
 from tests.training.test_loop import Classifier, ToySettings
 
