@@ -61,7 +61,7 @@ def advice(identity: Identity) -> str:
     if settings.get("scaling", "standard") != "standard":
         ways.append(f"--set {name}.scaling=standard")
     rate = settings.get("lr")
-    rates = [*rate.values()] if isinstance(rate, Mapping) else [rate]  # there may be one for each modality
-    if all(isinstance(one, int | float) for one in rates):
+    given = rate.values() if isinstance(rate, Mapping) else [rate]  # there may be one for each modality
+    if rates := [one for one in given if isinstance(one, int | float)]:
         ways.append(f"another learning rate, such as --set {name}.lr={min(rates) / 10:g}")
     return f"try {' or '.join(ways)}" if ways else f"look at the settings of {name}, and at the data's scale"

@@ -199,16 +199,8 @@ def results(
     Raises:
         UsageError: if the folder has no records, or none of such a method, dataset, variant or protocol.
     """
-    store = Store(Path(path))
-    records, odd = [], []
-    for record in store.records():
-        try:
-            if record.result is not None:
-                store.per_query(record.digest, record=record)  # which must agree with its numbers
-            records.append(record)
-        except DataError as error:
-            odd.append(str(error))
-    for sentence in [*(problem.sentence for problem in store.problems), *odd]:
+    records, problems = _believed(Store(Path(path)))
+    for sentence in problems:
         warnings.warn(f"left out: {sentence}", stacklevel=2)
     if not records:
         raise UsageError(f"no records in {path}; make some with: python -m bench run --results {path}")
@@ -218,6 +210,19 @@ def results(
         seeds=[seeds] if isinstance(seeds, int) else seeds, **dict(zip(names, words, strict=True))
     )
     return frame_of(records, chosen, words_of(protocols), selection)
+
+
+def _believed(store: Store) -> tuple[list[Record], list[str]]:
+    """Return the records whose values per query agree with their numbers, and a sentence for each other."""
+    records, problems = [], []
+    for record in store.records():
+        try:
+            if record.result is not None:
+                store.per_query(record.digest, record=record)
+            records.append(record)
+        except DataError as error:
+            problems.append(str(error))
+    return records, [*(problem.sentence for problem in store.problems), *problems]
 
 
 def frame_of(

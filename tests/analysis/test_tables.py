@@ -281,8 +281,8 @@ def test_advice_names_settings_that_the_method_has_with_other_values(name: str, 
         key for key in settings if (key, settings[key]) != ("scaling", "standard")
     }
     for key, value in changes:
-        changed = registry.create_method(name, **{key: value if key == "scaling" else float(value)})
-        assert getattr(changed.settings, key) != settings[key]
+        change: dict[str, Any] = {key: value if key == "scaling" else float(value)}
+        assert getattr(registry.create_method(name, **change).settings, key) != settings[key]
 
 
 def test_advice_names_no_setting_where_there_is_none() -> None:
