@@ -26,7 +26,7 @@ from bench.data.roles import roles_of
 from bench.data.stacked import Stacked, not_stacked
 from bench.data.targets import Raw, Slot, Targets, targets_of
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Part of the fingerprint of files in more than the plain layout of a bundle; see `is_plain`."""
 
 _BLOCK: Final = 4096
