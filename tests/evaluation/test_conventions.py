@@ -49,6 +49,14 @@ def test_every_rule_is_there_once_and_gives_the_same_readings_again(
     assert readings(retrieval, cutoffs=[5], shares=[HALF], draws=3) == found
 
 
+def test_the_documented_cut_off_and_parts_of_the_gallery_are_the_default(retrieval: Retrieval) -> None:
+    every = readings(retrieval)
+    cutoffs = {one.protocol.k for one in every if one.protocol.id.startswith("map@")}
+    assert cutoffs == {None, 50}
+    assert {one.share for one in every} == {WHOLE, HALF, Fraction(1, 4), Fraction(1, 8)}
+    assert every == readings(retrieval, cutoffs=[50], draws=5)
+
+
 def test_with_the_whole_gallery_each_equals_the_librarys_number(found: list[Reading]) -> None:
     rules = conventions([5])
     every = [one for one in found if one.share == WHOLE and one.direction != AVERAGE]
