@@ -76,8 +76,8 @@ def spread_cell(
 
 def top_two(entries: Iterable[Entry], protocol: str) -> list[str]:
     """Return the two best means as printed: means that are printed alike have the same rank."""
-    means = {f"{entry.mean:.3f}" for entry in entries if entry.mean is not None}
-    return sorted(means, key=float, reverse=not is_rank(protocol))[:2]
+    means = {f"{entry.mean:.3f}": entry.mean for entry in entries if entry.mean is not None}
+    return sorted(means, key=means.__getitem__, reverse=not is_rank(protocol))[:2]
 
 
 def tops_of(

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from bench import results
 from bench.contract import UsageError
-from bench.records import Record
+from bench.records import Record, Store
 from bench.report import ReportData, write_report
 from tests.grid import FAULTS, Grid, only_plugins
 from tests.records import making
@@ -55,6 +57,22 @@ def test_the_same_records_give_the_same_bytes_in_any_order(
     assert {"methods/index.md", "methods/drcl.md"} <= set(first)
     assert b"@article{pu2025drcl" in first["citations.bib"]
     assert len(written) == 1 + (2 + 1) * 2 * 4  # two datasets and all of them, two protocols, four formats
+
+
+@pytest.mark.parametrize("value", [0.1 + 0.2, 1 / 3, 0.1 + 0.7])
+def test_a_number_is_the_same_to_the_last_bit_from_its_record_to_the_files(
+    tmp_path: Path, value: float
+) -> None:
+    store, record = Store(tmp_path / "results"), making.record(method="mcca")
+    record = msgspec.structs.replace(record, result=making.result(value))
+    store.write(record, making.per_query(value, 0.1), making.TRACE, "")
+    assert {*results(store.root)["value"]} == {value}
+    write_report(ReportData(list(store.records())), tmp_path / "report", parts=["tables", "page"])
+    (file,) = (tmp_path / "report" / "tables").glob("emoji*map@all*.csv")
+    with file.open(encoding="utf-8", newline="") as lines:
+        assert {float(line["mean"]) for line in csv.DictReader(lines)} == {value}
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert f'data-value="{value!r}"' in page
 
 
 def test_the_overview_holds_every_table_every_failure_and_every_departure(
