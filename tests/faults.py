@@ -172,15 +172,16 @@ class Hoards(_Faulty):
 
 
 class Fills(_Faulty):
-    """Leaves a worker in which every write fails for a full disk."""
+    """Leaves a worker in which every write fails: for a full disk, or with the error that is its word."""
 
     card = card("fills")
 
     def fit(self, train: Split, validation: Split, context: Context) -> None:
-        def full(fd: Any) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
+        def refuse(fd: Any) -> None:
+            code = getattr(errno, self.settings.word, errno.ENOSPC)
+            raise OSError(code, os.strerror(code))
 
-        os.fsync = full
+        os.fsync = refuse
 
 
 class Pinned(_Faulty):

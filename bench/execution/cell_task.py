@@ -25,7 +25,7 @@ from bench.experiment.run_context import RunContext
 from bench.experiment.stale import versions_apart
 from bench.experiment.tuning import Search, Tried, run_trial
 from bench.records.files import record_files
-from bench.records.folders import DiskFull
+from bench.records.folders import StoreError
 from bench.records.models import without_arrays
 from bench.records.schema import Status
 from bench.records.store import Store
@@ -54,7 +54,7 @@ class CellAnswer:
 
     Attributes:
         reason: why it has no result; else empty.
-        files: the record, if the worker does not have the results folder or found no room in it; else None.
+        files: the record, if the worker does not have the results folder or cannot write to it; else None.
         data_changed: whether the data differs from that of the plan.
         model: the files of a model, as ``files``.
     """
@@ -72,7 +72,6 @@ def run_cell_task(payload: Payload) -> CellAnswer:
     Raises:
         WrongMachine: if this machine lacks the data or the code that the cell was planned with.
         ImportFailed: if the method's plug-in exits when it is imported.
-        StoreError: if the results folder cannot be written, for another reason than a full disk.
     """
     context = _context_here(payload.cell, payload.context)
 
@@ -91,7 +90,7 @@ def run_cell_task(payload: Payload) -> CellAnswer:
             if model:  # first: a cell with a record does not run again
                 store.models.put(record.digest, model)
             store.put(record.digest, files)
-        except DiskFull:  # the run tries it again
+        except StoreError:  # the run tries again: only this process may have no room, no rights or no files
             recorded = False
     if (size := sum(map(len, model.values()))) > _LARGEST_SENT and not recorded:
         reason = f"{size >> 20} MB are too much to be sent; give the workers access to the results folder"
