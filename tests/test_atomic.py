@@ -36,6 +36,22 @@ def test_an_existing_file_keeps_its_permissions_and_survives_a_failed_write(
     assert [*tmp_path.iterdir()] == [path]
 
 
+def test_an_error_names_the_file_that_was_to_be_written() -> None:
+    with pytest.raises(OSError, match=r"'/proc/new\.txt'"):
+        write_whole(Path("/proc/new.txt"), "")
+
+
+def test_a_pipe_is_written_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(pipe, "é")
+    assert os.read(reader, 10) == "é".encode()
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert [*tmp_path.iterdir()] == [pipe]
+
+
 def test_what_can_be_made_again_need_not_wait_for_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

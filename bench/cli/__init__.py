@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import io
 import os
@@ -40,6 +41,9 @@ _COMMANDS: Final = {
 
 _WORKING: Final = {"run", "ablate", "sweep", "tune", "verify", "merge", "check", "data"}
 """Commands that print while they run: a closed output interrupts them."""
+
+_OUTPUT_ERRORS: Final = {errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}
+"""Errors without a file's name that writing to the standard output raises."""
 
 _NOT_ON_WINDOWS: Final = (
     "error: bench runs on Linux, not on Windows, which lacks the locks, signals and process groups that "
@@ -115,6 +119,7 @@ def invoke(arguments: list[str] | None = None) -> int:
     if sys.platform == "win32":
         click.echo(_NOT_ON_WINDOWS, err=True)
         return 2
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # encodings such as ASCII lack letters of the output
             stream.reconfigure(errors="backslashreplace")
@@ -161,11 +166,18 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, usual)
 
 
+def _open_closed_streams() -> None:
+    """Open the null device for standard streams that are closed: no other file may get their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # the system gives the lowest free number
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
 def _discard_output() -> None:
-    """Discard buffered output if the output is closed, as by `| head`: Python would fail when it flushes."""
+    """Discard buffered output if it cannot be written, as by `| head`: Python would fail when it flushes."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -185,5 +197,15 @@ def _explain(error: Exception) -> int:
         return error.exit_status
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         warn(f"cannot use {str(error.filename)[:400]}: {error.strerror}", "error")
+        return 2
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # of `os.getcwd`
+        warn("the current folder was removed; change to another one", "error")
+        return 2
+    if isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS:
+        _discard_output()
+        warn(f"the output cannot be written: {error.strerror}", "error")
+        return 1
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        warn(f"{error.object[:80]!a} is not valid UTF-8; rename the file or folder", "error")
         return 2
     raise error

@@ -161,6 +161,35 @@ def test_a_reader_that_goes_away_stops_a_run_like_ctrl_c(drill: Drill) -> None:
     recorded(drill)
 
 
+@pytest.mark.parametrize(
+    ("shell", "status", "noun"),
+    [
+        ("{bench} status --results {results} > /dev/full", 1, "output"),
+        pytest.param("{bench} --help > /dev/full", 1, "output", marks=pytest.mark.slow),
+        ("{bench} status --results {results} >&-", 0, ""),
+        pytest.param("{bench} status --results {results} 2>&-", 0, "", marks=pytest.mark.slow),
+        pytest.param("{bench} status --nonsense >&- 2>&-", 2, "", marks=pytest.mark.slow),
+        ("mkdir gone; cd gone; rmdir ../gone; {bench} run --methods sm --datasets emoji", 2, "folder"),
+        ("mkdir $'caf\\xe9'; cd $'caf\\xe9'; {bench} run --methods sm --datasets emoji", 2, "UTF-8"),
+    ],
+    ids=["full", "full help", "closed", "no errors", "both closed", "removed", "not UTF-8"],
+)
+def test_odd_outputs_and_current_folders_end_in_a_sentence(
+    grid: Grid, tmp_path: Path, shell: str, status: int, noun: str
+) -> None:
+    line = shell.format(bench=f"{sys.executable} -m bench", results=grid.results)
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (status, int(bool(noun)))
+    assert noun in done.stderr
+
+
 def test_status_shows_what_runs(tmp_path: Path) -> None:
     progress = RunProgress(2, 0)
     progress(Started(Task("0" * 20, "waits on small (image+text), seed 0", None), Slot("cpu/0", "cpu", 1)))
