@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import traceback
 from typing import ClassVar, Final
 
 
@@ -55,7 +56,7 @@ def lacks_memory(error: BaseException) -> bool:
         return error.errno == errno.ENOMEM
     return bool(names & {"MemoryError", "OutOfMemoryError"}) or (
         isinstance(error, RuntimeError)
-        and any(words in str(error) for words in ("DefaultCPUAllocator", "out of memory", "bad_alloc"))
+        and any(words in words_of(error) for words in ("DefaultCPUAllocator", "out of memory", "bad_alloc"))
     )
 
 
@@ -80,9 +81,24 @@ def lacks_room(error: BaseException) -> bool:
     return False
 
 
+_LONGEST: Final = 20_000  # characters that are kept of a text: a message may quote a whole array
+
+
 def words_of(error: BaseException) -> str:
-    """Return an exception's message; empty if it has none."""
+    """Return an exception's message as `storable` text; empty if it has none."""
     try:
-        return str(error)
+        return storable(str(error))
     except Exception:  # a plug-in's exception may fail to give its message
         return ""
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return an exception's traceback as `storable` text."""
+    return storable("".join(traceback.format_exception(error)))
+
+
+def storable(text: str) -> str:
+    """Return a text that every file can hold: shortened in its middle, with lone surrogates escaped."""
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -20,6 +20,7 @@ from bench.contract import (
     Split,
     UsageError,
 )
+from bench.contract.errors import words_of
 from bench.data.bundle import ENDINGS, Bundle, bundle_files, layout_facts, read_bundle
 from bench.data.checks import check_splits
 from bench.data.findings import findings
@@ -87,10 +88,10 @@ class Source:
         try:
             splits = self.new_loader().read(dict(self.files))
             notes = check_splits(self.card, splits, where)
-        except (BenchError, MemoryError):
-            raise
         except Exception as error:  # a fault of a dataset's plug-in costs its cells alone
-            reason = f"its loader fails with {type(error).__name__}: {error}"
+            if isinstance(error, (BenchError, MemoryError)) and not isinstance(error, UsageError):
+                raise
+            reason = f"its loader fails with {type(error).__name__}: {words_of(error)}"
             raise DataError(f"{self.name}: {reason}; correct the loader, or the file {where}") from error
         return Bundle(replace(self.card, notes=self.card.notes + notes), splits, ())
 
@@ -173,9 +174,14 @@ def open_and_check(
             rows[part] = {
                 name: min(len(one), most[part] if most else len(one)) for name, one in split.items()
             }
+    modalities = tuple(modality.name for modality in card.modalities)
+    for name in modalities:
+        if len(name) > _LONGEST_NAME:
+            longest = f"longer than {_LONGEST_NAME} characters"
+            raise DataError(f"{name_or_path}: modality {name[:20]}... has a name {longest}; shorten it")
     return DatasetSummary(
         *(str(name_or_path), source.name, source.kind, digest),
-        tuple(modality.name for modality in card.modalities),
+        modalities,
         *(card.n_classes.value, rows, card.notes, tuple(severe)),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -159,7 +158,7 @@ def received(finished: Finished, work: Callable[[Any], Any]) -> tuple[Any, t.Los
 
 def unsendable(error: Exception) -> t.Loss:
     """Return the loss of a task whose payload cannot be pickled."""
-    lost = t.loss_of(error, "")
+    lost = t.loss_of(error)
     return t.Loss("exception", f"its payload cannot be sent between processes: {lost.reason}", lost.exception)
 
 
@@ -182,7 +181,7 @@ def run_inline(
         try:
             value = work(task.payload)
         except (Exception, SystemExit) as error:
-            lost = t.loss_of(error, traceback.format_exc())
+            lost = t.loss_of(error)
         finally:
             REPORTER.connect(None)
         yield Outcome(task, INLINE, value, lost, time.monotonic() - begin)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
-from bench.contract.errors import BenchError, PluginError, lacks_memory
+from bench.contract.errors import BenchError, PluginError, lacks_memory, traceback_of, words_of
 
 W = TypeVar("W")
 
@@ -152,14 +152,16 @@ Executor = Callable[[Sequence[Task], Callable[[Any], W], OnEvent], Generator[Out
 outcome per task as they end. Closing the generator stops running tasks."""
 
 
-def loss_of(error: BaseException, traceback: str) -> Loss:
-    """Return the loss of a task by an exception."""
-    name = type(error).__name__
-    reason = f"{name}: {error}" if str(error) else name
+def loss_of(error: BaseException) -> Loss:
+    """Return the loss of a task by an exception; a private type has the name of its public base."""
+    name = next(kind.__name__ for kind in type(error).__mro__ if not kind.__name__.startswith("_"))
+    words, traceback = words_of(error), traceback_of(error)
     if isinstance(error, SystemExit):
-        return Loss("exit", f"the work asked its process to exit with status {error.code}", name, traceback)
+        status = f"the work asked its process to exit with status {words or 0}"
+        return Loss("exit", status, name, traceback)
     if isinstance(error, ImportFailed):
-        return Loss("import", str(error), name, traceback)
+        return Loss("import", words, name, traceback)
+    reason = f"{name}: {words}" if words else name
     return Loss("memory" if lacks_memory(error) else "exception", reason, name, traceback)
 
 

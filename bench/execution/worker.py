@@ -17,7 +17,6 @@ import struct
 import sys
 import threading
 import time
-import traceback
 import typing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -242,8 +241,12 @@ def serve(handle: int) -> None:
         on_gpu = bool(os.environ.get("CUDA_VISIBLE_DEVICES"))
         allowance = Allowance(setup.max_memory, on_gpu=on_gpu, libraries=libraries)
     parent.send(Ready(0 if allowance is None else allowance.resident))
+    process = os.getpid()
     while payload := parent.receive(setup.idle_seconds):
-        parent.send(_perform(parent, work, payload, allowance))
+        finished = _perform(parent, work, payload, allowance)
+        if os.getpid() != process:  # a task has forked: its answer would pass for that of the next task
+            os._exit(1)
+        parent.send(finished)
 
 
 def _perform(
@@ -262,7 +265,7 @@ def _perform(
         with nullcontext() if allowance is None else allowance.enforced():
             value = encode_value(work(argument))
     except BaseException as error:
-        lost = loss_of(error, traceback.format_exc())
+        lost = loss_of(error)
         if lost.kind == "memory" and allowance is not None:
             lost = replace(lost, reason=f"{lost.reason}; {memory_limit_text(allowance.limit)}")
     seconds = time.monotonic() - begin

@@ -7,13 +7,15 @@ import traceback
 from typing import Final
 
 from bench.contract import DeadlineExceeded, RefusedEmbeddings, Unsupported
-from bench.contract.errors import lacks_memory, lacks_room, words_of
+from bench.contract.errors import lacks_memory, lacks_room, traceback_of, words_of
 from bench.experiment.run_context import describe_size, parse_size
 from bench.records.environment import DeviceMemory
 from bench.records.schema import Failure, Status
 
 _CONTEXT: Final = 1 << 30
 """Bytes of a GPU that its driver and libraries take."""
+
+_LONGEST: Final = 2000  # characters of a sentence
 
 
 def failure_of(
@@ -31,7 +33,7 @@ def failure_of(
         return "refused", Failure(reason=reason, kind=kind)
     if isinstance(error, DeadlineExceeded):
         return "timeout", Failure(reason=reason, kind="timeout")
-    trace = "".join(traceback.format_exception(error))
+    trace = traceback_of(error)
     named = reason if reason == kind else f"{kind}: {reason}"
     if isinstance(error, ValueError) and "read-only" in reason:
         frames = [
@@ -54,9 +56,9 @@ def failure_of(
 
 
 def sentence_of(error: Exception) -> str:
-    """Return an exception's message without further lines; the type's name where it has none."""
+    """Return the first line of an exception's message, shortened; the type's name where it has none."""
     lines = words_of(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return lines[0][:_LONGEST] if lines else type(error).__name__
 
 
 def device_memory_text(reason: str, used: DeviceMemory) -> str:

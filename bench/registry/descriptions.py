@@ -16,7 +16,8 @@ import numpy as np
 
 from bench.contract import DatasetCard, DatasetLoader, Method, MethodCard, PluginError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_LONGEST = 200  # characters of a name in a record
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{_LONGEST - 1}}}")
 
 
 @dataclass(frozen=True)
@@ -89,16 +90,16 @@ def describe(cls: type, where: str, key: str) -> Description:
             raise PluginError(f"{where}: {cls.__name__}.card must be a {kind.__name__}")
         # Names become folders, columns and words of the command line, where globs and commas have a meaning.
         if not (isinstance(card.name, str) and _NAME.fullmatch(card.name)):
-            raise PluginError(
-                f"{where}: {card.name!r} cannot be a name; use letters, digits, '_', '-' and '.'"
-            )
+            letters = f"use up to {_LONGEST} letters, digits, '_', '-' and '.'"
+            raise PluginError(f"{where}: {card.name!r} cannot be a name; {letters}")
         embedded = {name: str(path) for name, path in getattr(cls, "embedded", {}).items()}
         made: Description = (
             _describe_method(cls, where, key)
             if issubclass(cls, Method)
             else DatasetDescription(card, where, key, embedded)
         )
-        # a card or a docstring of a wrong type is refused here, and not where it is used
+        # what has a wrong type, or could not be written into a record, is refused here, not where it is used
+        msgspec.json.encode({**vars(made), "where": "", "embedded": {}})
         return msgspec.convert(msgspec.to_builtins(made), type(made))
     except PluginError:
         raise
@@ -124,6 +125,8 @@ def _describe_method(cls: type[Method], where: str, key: str) -> MethodDescripti
     for name, meaning in (("full", "is the method itself"), ("all", "stands for every variant")):
         if name in variants:
             raise PluginError(f"{where}: variant {name!r} {meaning}; give the change another name")
+    if any(not 0 < len(name) <= _LONGEST for name in variants):
+        raise PluginError(f"{where}: the name of a variant needs 1 to {_LONGEST} characters")
     module = sys.modules.get(cls.__module__)
     # not `getattr(module, "__doc__", None)`: None itself has a docstring since Python 3.14
     module_doc = vars(cls).get("_module_doc", module.__doc__ if module else None)

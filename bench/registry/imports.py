@@ -129,6 +129,10 @@ def _ask(sources: Sequence[Source]) -> list[Imported]:
 
 def main(descriptor: int, sources: str) -> None:
     """Import sources one after the other and send what is found about each; the child's program."""
+    process = os.getpid()
     with Connection(descriptor, readable=False) as sender:
         for source in msgspec.json.decode(sources, type=list[Source]):
-            sender.send_bytes(msgspec.json.encode(import_here(source)))
+            imported = import_here(source)
+            if os.getpid() != process:  # a plug-in has forked: its answer would pass for that of the next one
+                os._exit(1)
+            sender.send_bytes(msgspec.json.encode(imported))

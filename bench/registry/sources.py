@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any, Final, Literal
 
 from bench.contract import DatasetLoader, Method, PluginError
+from bench.contract.errors import words_of
 from bench.registry.descriptions import is_plugin_class
 from bench.registry.static import NotLiteral, Packages, module_file
 
@@ -91,11 +92,11 @@ class Source:
         try:
             loaded = self._load()
         except (Exception, SystemExit) as error:
-            reason = f"{type(error).__name__}: {error}{_line_of(error)}"
+            reason = f"{type(error).__name__}: {words_of(error)}{_line_of(error)}"
             if isinstance(error, SystemExit):
                 reason = f"it ends the program{_line_of(error)}; take that out of the module's top level"
             if isinstance(error, PluginError):
-                reason = str(error)
+                reason = words_of(error)
             raise PluginError(f"{self.where} cannot be imported: {reason}") from error
         whole = isinstance(loaded, ModuleType)
         found = dict.fromkeys(filter(inspect.isclass, vars(loaded).values() if whole else [loaded]))

@@ -13,7 +13,7 @@ from bench.contract import UsageError
 from bench.execution import data_check
 from bench.execution.data_check import describe_sources, forget_data
 from bench.experiment.grid import DataSource
-from tests.grid import only_plugins, say, write_bundle
+from tests.grid import data_opened_here, only_plugins, say, write_bundle
 
 LOADER = """
 import os, sys, time
@@ -90,6 +90,16 @@ def test_a_file_that_is_no_bundle_is_left_out(tmp_path: Path) -> None:
     assert "Traceback" not in said.out + said.err
 
 
+def test_a_modality_whose_name_no_record_could_hold_is_left_out(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.npz"
+    with np.load(write_bundle(tmp_path / "good.npz")) as arrays:
+        np.savez(bad, **{key.replace("text", "t" * 240): values for key, values in arrays.items()})
+    with data_opened_here():
+        sources = describe_sources([str(bad), str(tmp_path / "good.npz")], tmp_path, "quick")
+    assert [*sources.usable] == [str(tmp_path / "good.npz")]
+    assert "modality" in sources.damaged[str(bad)]
+
+
 @pytest.mark.slow
 def test_a_bundle_that_unpacks_to_more_memory_than_allowed_is_left_out(tmp_path: Path) -> None:
     bad, good = tmp_path / "large.npz", write_bundle(tmp_path / "good.npz")
@@ -102,6 +112,8 @@ def test_a_bundle_that_unpacks_to_more_memory_than_allowed_is_left_out(tmp_path:
     ("read", "words"),
     [
         ("raise KeyError('a bug')", "KeyError: 'a bug'"),
+        ("from bench.contract import UsageError; raise UsageError('wrong')", "UsageError: wrong"),
+        pytest.param("os.fork(); raise ValueError('\\ud800')", r"\ud800", marks=pytest.mark.drill),
         pytest.param("sys.exit(0)", "exit with status 0", marks=pytest.mark.drill),
         ("time.sleep(60)", "time limit of 2 s"),
         pytest.param("os._exit(0)", "ended by itself with status 0", marks=pytest.mark.drill),

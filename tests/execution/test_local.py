@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bench.execution.devices import local_slots
@@ -106,6 +107,12 @@ def test_a_fault_costs_its_task_only_and_only_a_kill_from_outside_is_tried_again
         assert 1.0 <= outcome.seconds < 30
     assert ("in _raise" in lost.traceback) == (lost.exception == "ValueError") == (fault == "raise")
     assert ("_segfault" in lost.traceback) == (fault == "segfault")
+
+
+def test_a_task_that_forks_answers_once_and_the_next_one_for_itself(drilled: dict[str, Drilled]) -> None:
+    outcome = drilled["fork"].outcome  # `drilled` has checked the task after it
+    assert outcome.lost is None
+    assert isinstance(outcome.value, int)
 
 
 def test_a_task_that_is_killed_once_has_a_value_after_its_second_attempt(drilled: dict[str, Drilled]) -> None:
@@ -312,7 +319,22 @@ def test_events_of_this_process_come_while_the_task_runs_and_not_after() -> None
     ],
 )
 def test_errors_for_lack_of_memory_are_recognised(error: Exception, kind: str) -> None:
-    assert loss_of(error, "").kind == kind
+    assert loss_of(error).kind == kind
+
+
+def test_any_exception_becomes_a_loss_that_can_be_sent_and_read() -> None:
+    class MuteError(ValueError):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    class _PrivateError(ValueError):
+        pass
+
+    for error in (MuteError(), ValueError("caf\udce9"), ValueError("x" * 10**7), SystemExit("\ud800")):
+        lost = loss_of(error)
+        assert lost.exception == type(error).__name__
+        assert len(msgspec.msgpack.encode(lost)) < 10**5
+    assert loss_of(_PrivateError("a")).reason == "ValueError: a"
 
 
 @pytest.mark.parametrize("execute", [run_inline, local_executor(local_slots(2, 1))], ids=["inline", "local"])

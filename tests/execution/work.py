@@ -238,6 +238,7 @@ FAULTS: dict[str, Callable[[], Any]] = {
     "python loop": _endless_python_loop,
     "ignores signals": _ignores_signals,
     "unpicklable": lambda: lambda: None,
+    "fork": os.fork,
 }
 
 

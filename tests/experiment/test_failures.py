@@ -51,13 +51,15 @@ def test_each_way_to_fail_has_its_status(error: Exception, status: str, kind: st
 
 
 @settings(max_examples=30)
-@given(st.text())
+@given(st.text(st.characters(exclude_categories=())) | st.just("x" * 10**6))
 def test_the_reason_is_one_line_and_never_empty(message: str) -> None:
     status, failure = failure_of(ValueError(message))
     assert status in STATUSES
     assert failure.reason
     assert len(failure.reason.splitlines()) == 1
-    assert sentence_of(ValueError(message)) == (message.strip().splitlines() or ["ValueError"])[0]
+    assert len(f"{failure.reason}{failure.traceback}".encode()) < 10**5  # UTF-8 has no lone surrogates
+    if len(message) < 1000 and message.isascii():
+        assert sentence_of(ValueError(message)) == (message.strip().splitlines() or ["ValueError"])[0]
 
 
 GB = 1 << 30

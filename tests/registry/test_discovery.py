@@ -137,6 +137,26 @@ def test_what_is_no_plug_in_or_lacks_its_card_is_named(tmp_path: Path, home: Pat
     assert "Method or DatasetLoader" in nothing
 
 
+@pytest.mark.parametrize("base", [METHOD, COMPUTED])
+@pytest.mark.parametrize(
+    ("old", "new", "noun"),
+    [
+        ('"{name}", ', f'"{"m" * 240}", ', "name"),
+        ('"short"', f'"{"v" * 240}"', "variant"),
+        ('"A"', r'"caf\udce9"', "utf-8"),
+    ],
+    ids=["method", "variant", "surrogate"],
+)
+def test_a_plug_in_that_no_record_could_hold_is_left_out(
+    write: Writer, base: str, old: str, new: str, noun: str
+) -> None:
+    write("zeta")
+    write("alpha", text=base.replace(old, new))
+    assert registry.method_names() == ["zeta"]
+    (problem,) = _problems()
+    assert noun in problem.partition("alpha.py")[2]
+
+
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder of installed packages."""

@@ -65,6 +65,15 @@ def test_a_plug_in_that_can_be_read_but_ends_at_import_is_named_before_its_cells
     assert registry.method_class("alpha").card.title == "T"
 
 
+def test_a_plug_in_that_forks_at_import_is_not_taken_for_others(write: Writer) -> None:
+    write("alpha", text="import os\nos.fork()\n" + COMPUTED)
+    write("beta", text=COMPUTED, epochs=30)
+    write("gamma", text=COMPUTED)
+    assert registry.method_names() == ["alpha", "beta", "gamma"]
+    assert registry.method("beta").defaults["epochs"] == 30
+    assert registry.registered().problems == []
+
+
 def test_what_plug_ins_import_and_print_stays_in_the_child(
     write: Writer, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
