@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.atomic import write_whole
+from bench.atomic import read_state, write_whole
 from tests.records.making import raising
 
 
@@ -41,15 +41,29 @@ def test_an_error_names_the_file_that_was_to_be_written() -> None:
         write_whole(Path("/proc/new.txt"), "")
 
 
-def test_a_pipe_is_written_and_not_replaced(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    write_whole(pipe, "é")
-    assert os.read(reader, 10) == "é".encode()
-    os.close(reader)
-    assert pipe.is_fifo()
-    assert [*tmp_path.iterdir()] == [pipe]
+def test_a_device_is_written_and_not_replaced(tmp_path: Path) -> None:
+    device = tmp_path / "device"
+    device.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space"):
+        write_whole(device, "text")
+    assert device.is_char_device()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "large", "folder", "absent"])
+def test_what_is_no_file_of_this_program_is_an_error_and_not_awaited(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "state"
+    path.write_text("12345")
+    assert read_state(path, largest=5) == b"12345"
+    if kind != "large":
+        path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    with pytest.raises(OSError, match="state"):
+        read_state(path, largest=4)
 
 
 def test_what_can_be_made_again_need_not_wait_for_the_disk(

@@ -58,7 +58,7 @@ def command(
     if format_ == "parquet":
         _write_parquet(frame, output)
     elif output is not None:
-        write_whole(output, _text(frame, format_))
+        write_whole(output.resolve(), _text(frame, format_))
     elif format_ == "table":
         say(*_text(frame, format_).splitlines())
     else:

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from bench.atomic import read_state
 from bench.contract import DataError, DatasetCard, FileCard
 from bench.data.fingerprint import mismatch
 from bench.data.locations import data_folder, find_file, how_to_get, path_of
@@ -163,10 +164,10 @@ class _Part:
     def resumable(self) -> tuple[int, str, int | None]:
         """Return bytes at hand, the validator of their origin, and the whole file's size."""
         try:
-            known = json.loads(self.note.read_text(encoding="utf-8"))
+            known = json.loads(read_state(self.note))
             if known["url"] == self.url and known["validator"]:
                 return self.path.stat().st_size, str(known["validator"]), known["total"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass
         return 0, "", None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import registry
-from bench.atomic import write_whole
+from bench.atomic import read_state, write_whole
 from bench.contract import DataError, DatasetCard, FileCard
 from bench.data import partition
 from bench.data.formats import open_arrays, require_regular
@@ -125,8 +125,8 @@ def _remembered(cache: Path | None) -> dict[str, str]:
     if cache is None:
         return {}
     try:
-        known = json.loads(cache.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = json.loads(read_state(cache))
+    except (OSError, ValueError, RecursionError):
         return {}  # a lost or damaged cache only costs the time to digest again
     if not isinstance(known, dict):
         return {}

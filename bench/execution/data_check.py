@@ -15,7 +15,7 @@ import psutil
 
 import bench
 from bench import registry
-from bench.atomic import write_whole
+from bench.atomic import read_state, write_whole
 from bench.contract import DataError, PluginError, Unsupported, UsageError
 from bench.data import load_dataset, open_and_check
 from bench.data.fingerprint import CACHE_NAME, forget_digests, sha256_of
@@ -28,6 +28,7 @@ from bench.execution.tasks import Task
 from bench.experiment.conditions import under_condition
 from bench.experiment.given import GivenSource
 from bench.experiment.grid import DataSource, Request
+from bench.records.encoding import UNREADABLE
 
 R = TypeVar("R")
 W = TypeVar("W")
@@ -287,8 +288,8 @@ class _Cache:
         self._usual = f"{data_folder(data_dir).resolve()}|{profile}|{bench.__version__}|{state}"
         self._saved: dict[str, CheckedData] = {}
         if self._path is not None:
-            with suppress(OSError, msgspec.DecodeError):  # then all datasets are opened
-                self._saved = _DECODER.decode(self._path.read_bytes())
+            with suppress(OSError, *UNREADABLE):  # then all datasets are opened
+                self._saved = _DECODER.decode(read_state(self._path))
 
     def recall(self, given: str) -> CheckedData | None:
         """Return a cached dataset if its files are unchanged."""

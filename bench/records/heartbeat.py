@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from bench.atomic import read_state
 from bench.records.encoding import UNREADABLE
 from bench.records.locks import Holder, held, lock_of, looked_at, unique_word
 
@@ -134,7 +135,7 @@ def active_runs(results: Path) -> list[tuple[str, RunState]]:
         if holder == "dead" or silence > _SILENT:
             continue
         with contextlib.suppress(OSError, *UNREADABLE):  # the run may have just ended
-            runs.append((path.stem, msgspec.json.decode(path.read_bytes(), type=RunState)))
+            runs.append((path.stem, msgspec.json.decode(read_state(path), type=RunState)))
     return runs
 
 

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from bench.atomic import write_whole
+from bench.atomic import read_state, write_whole
 from bench.contract import PluginError
 
 LOCK: Final = Path(__file__).with_name("versions.yaml")
@@ -77,7 +77,7 @@ class CodeDigests:
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
         with contextlib.suppress(OSError, ValueError, RuntimeError):
-            content = json.loads(cache_file(_cache_name()).read_text(encoding="utf-8"))
+            content = json.loads(read_state(cache_file(_cache_name())))
             if isinstance(content, dict):
                 self._known = {key: value for key, value in content.items() if isinstance(value, str)}
         self._used: dict[str, str] = {}

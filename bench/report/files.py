@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from bench.atomic import write_whole
+from bench.atomic import read_state, write_whole
 from bench.contract import UsageError
 
 LIST: Final = ".generated"
@@ -58,7 +58,7 @@ def fill_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
 
 def _listed(folder: Path) -> set[str]:
     try:
-        names = (folder / LIST).read_text(encoding="utf-8").splitlines()
+        names = read_state(folder / LIST).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return set()
     return {name for name in names if Path(name).name == name and not name.startswith(".")}

@@ -164,3 +164,25 @@ def test_a_bundle_whose_name_no_record_could_hold_is_refused_before_it_runs(tmp_
     bundle = write_bundle(tmp_path / f"{'b' * 240}.npz")
     run = ("run", "--methods", "sm", "--datasets", bundle, "--results", tmp_path / "r")
     say(*run).check(2, "longer than 200")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "nested"])
+def test_what_is_kept_beside_the_records_may_be_anything(small: Store, tmp_path: Path, kind: str) -> None:
+    data, reports, root = write_bundle(tmp_path / "small.npz"), tmp_path / "reports", small.root
+    record = next(small.records()).digest
+    kept = ["datasets.json", "fingerprints.json", "running/a.json", "trials/a.json"]
+    paths = [*(root / name for name in kept), root / "models" / record / "model.json"]
+    for path in (*paths, reports / "tables" / ".generated"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "device":
+            path.symlink_to("/dev/zero")
+        else:
+            path.write_bytes(NESTED)
+    where = ("--results", root)
+    say("status", *where).check(0, "done")
+    say("merge", root, "--results", tmp_path / "other").check(1, "damaged")
+    say("report", *where, "--reports", reports, "--only", "tables").check(0, "tables.md")
+    say("run", *where, "--methods", "sm", "--datasets", data).check(0, "1 cell: 1 done")
