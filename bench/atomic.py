@@ -57,7 +57,7 @@ def read_state(path: Path, largest: int = _LARGEST) -> bytes:
     def without_waiting(name: str, flags: int) -> int:
         return os.open(name, flags | os.O_NONBLOCK)  # a pipe would wait for its writer
 
-    with open(path, "rb", opener=without_waiting) as file:  # noqa: PTH123
+    with open(path, "rb", opener=without_waiting) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
