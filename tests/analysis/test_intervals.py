@@ -56,7 +56,11 @@ def test_the_length_is_that_of_the_crossed_design_by_the_analysis_of_variance() 
     of_queries = seeds * ((by_query - grand) ** 2).sum() / (queries - 1)
     rest = ((rows - by_seed[:, None] - by_query + grand) ** 2).sum() / ((seeds - 1) * (queries - 1))
     (interval,) = two_level_intervals([rows])
-    half = stats.t.ppf(0.975, interval.freedom) * np.sqrt((of_seeds + of_queries - rest) / rows.size)
+    parts = np.array([of_seeds, of_queries, rest]) / rows.size
+    variance = parts @ [1, 1, -1]
+    each = (parts**2 / [seeds - 1, queries - 1, (seeds - 1) * (queries - 1)]).sum()
+    assert interval.freedom == pytest.approx(variance**2 / each, rel=1e-9)  # Satterthwaite's
+    half = stats.t.ppf(0.975, interval.freedom) * np.sqrt(variance)
     assert interval.high - interval.low == pytest.approx(2 * half, rel=1e-9)
     assert seeds - 1 <= interval.freedom < queries
 

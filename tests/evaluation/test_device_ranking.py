@@ -215,14 +215,14 @@ def test_validation_on_a_gpu_is_ranked_there(monkeypatch: pytest.MonkeyPatch) ->
     assert cuda_device_of(np.eye(2), torch.eye(2)) is cuda_device_of([[1.0]]) is None
 
 
-@pytest.mark.parametrize("similarity", ["cosine", "hamming"])
+@pytest.mark.parametrize(("similarity", "least"), [("cosine", None), ("hamming", -1), ("hamming", 0)])
 def test_maps_of_embeddings_on_a_device_are_those_of_the_host_and_need_one_width(
-    similarity: Similarity,
+    similarity: Similarity, least: int | None
 ) -> None:
     rng, names = np.random.default_rng(0), ("image", "text", "audio")
     rows = {name: rng.standard_normal((40, 4)) for name in names}
-    if similarity == "hamming":
-        rows = {name: np.sign(values) for name, values in rows.items()}
+    if least is not None:
+        rows = {name: np.where(values > 0, 1.0, least) for name, values in rows.items()}
     classes = {name: rng.integers(0, 3, 40) for name in names}
     labels = {name: label_sets(classes[name], 40, name) for name in names}
     there = {name: torch.tensor(values, dtype=torch.float32) for name, values in rows.items()}

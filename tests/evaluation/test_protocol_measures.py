@@ -26,7 +26,7 @@ from bench.evaluation import (
     standard_protocols,
 )
 from bench.evaluation.measures import interpolated_precision_measure
-from bench.evaluation.protocols import MeasureName
+from bench.evaluation.protocols import FURTHER_PROTOCOLS, MeasureName, further_protocols
 from bench.evaluation.ties import first_hits
 from tests.evaluation.samples import AsGiven, Cubes
 
@@ -116,6 +116,12 @@ def test_the_ranks_of_the_first_hits_of_a_tie_follow_the_negative_hypergeometric
     np.testing.assert_allclose(hits.sum(), count * (count + 1) / 2, rtol=1e-13)
     expected = sum(i * (size + 1) / (relevant + 1) for i in range(1, count + 1))
     np.testing.assert_allclose((chances * ranks).sum(), expected, rtol=1e-12)
+
+
+def test_standard_stands_for_the_further_protocols_and_other_words_for_themselves() -> None:
+    assert further_protocols(["recall@5"]) == ("recall@5",)
+    assert further_protocols(["standard"]) == further_protocols(FURTHER_PROTOCOLS)
+    assert set(further_protocols(["standard", "medr"])) == {*FURTHER_PROTOCOLS, "medr"}
 
 
 def test_a_cut_off_of_first_relevant_items_beyond_their_number_changes_nothing() -> None:
