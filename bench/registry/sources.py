@@ -28,7 +28,7 @@ BASE: Final[dict[Kind, type]] = {"methods": Method, "datasets": DatasetLoader}
 
 _PLUGINS: list[Path] = []
 OTHER_KINDS: Final = ("bench.conditions", "bench.encoders")
-"""A file given by path that names this package may define conditions alone."""
+"""A file given by path that names one of these packages may define conditions or encoders alone."""
 _BY_PATH: Final = "bench_plugin_"
 
 
