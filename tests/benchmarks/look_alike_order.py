@@ -1,16 +1,18 @@
 """The order of methods on look-alikes beside the order in print, as ``docs/look-alikes.md`` has it.
 
-``python -m tests.benchmarks.look_alike_order RESULTS`` prints the page's table from the records of a run.
+``python -m tests.benchmarks.look_alike_order RESULTS...`` prints the page's table from the records of a run.
+With several folders, such as of several draws, values are means over them.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+import pandas as pd
 from scipy.stats import kendalltau
 
 from bench.analysis.ledger import read_published
@@ -36,9 +38,11 @@ def printed(dataset: str) -> dict[str, float]:
     return {method: fmean(both) for method, both in values.items()}
 
 
-def recorded(root: Path, dataset: str) -> dict[str, float]:
-    """Return the mean of map@all over directions and seeds by method, of a look-alike's records."""
-    frame = results(root, datasets=dataset, kinds="look-alike", protocols="map@all")
+def recorded(roots: Sequence[Path], dataset: str) -> dict[str, float]:
+    """Return the mean of map@all over directions, seeds and results folders by method, of a look-alike."""
+    frame = pd.concat(
+        results(root, datasets=dataset, kinds="look-alike", protocols="map@all") for root in roots
+    )
     means = frame.groupby("method")["value"].mean().dropna()
     return {str(method): float(mean) for method, mean in means.items()}
 
@@ -65,4 +69,4 @@ def table(found: Mapping[str, Means]) -> str:
 
 
 if __name__ == "__main__":
-    print(table({dataset: recorded(Path(sys.argv[1]), dataset) for dataset in DATASETS}))
+    print(table({dataset: recorded([*map(Path, sys.argv[1:])], dataset) for dataset in DATASETS}))
