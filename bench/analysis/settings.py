@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from bench import registry
 from bench.analysis.groups import Data, RowKey, data_key, row_key
@@ -27,23 +27,8 @@ _WORDS: Final = {
 }
 
 
-class SettingOrigin(NamedTuple):
-    """One setting of a record: its name, the value that was used, and in words where that is from."""
-
-    setting: str
-    value: Any
-    words: str
-
-
-class SettingsProvenance(NamedTuple):
-    """All settings of a record."""
-
-    defaults: str  # common source of the defaults, as the method's file states it; else empty
-    settings: tuple[SettingOrigin, ...]  # in the order of the method's settings
-
-
-def settings_provenance(record: Record) -> SettingsProvenance:
-    """Return where the settings of a record have their values from.
+def settings_provenance(record: Record) -> tuple[str, dict[str, str]]:
+    """Return the common source of the defaults, empty if none is stated, and by setting where it is from.
 
     The record itself states that, whatever settings files are now. For a record of layout 1 it is what is
     known today: settings of a method that is gone, or lost the variant, have no explanation.
@@ -59,8 +44,7 @@ def settings_provenance(record: Record) -> SettingsProvenance:
             description, words = None, dict.fromkeys(settings, str(error).partition(";")[0])
     order = [key for key in (description.defaults if description else ()) if key in settings]
     order += sorted(settings.keys() - set(order))
-    origins = tuple(SettingOrigin(key, settings[key], words[key]) for key in order)
-    return SettingsProvenance(description.provenance if description else "", origins)
+    return description.provenance if description else "", {key: words[key] for key in order}
 
 
 def changed_since(record: Record) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from bench.analysis.groups import by_data, data_of, row_groups
 from bench.analysis.labels import Labels, registry_labels
 from bench.analysis.per_query import per_query_tables
 from bench.analysis.results import Results
-from bench.analysis.settings import changed_since, settings_provenance
+from bench.analysis.settings import changed_since
 from bench.analysis.tables import tables_of
 from bench.cli.formatting import bytes_of, say
 from bench.cli.options import ARGUMENT, ResultsOption, make_command
@@ -57,11 +57,7 @@ def command(
     else:
         rows = {record.digest: _label(record, _peers(record, records), labels) for record in chosen}
         narrowings = {record.digest: narrowing(record, chosen) for record in chosen}
-        say(
-            *overview_lines(
-                chosen, lambda record: rows[record.digest], lambda record: narrowings[record.digest]
-            )
-        )
+        say(*overview_lines(chosen, rows, narrowings))
     return int(bool(problems))
 
 
@@ -77,7 +73,7 @@ def _report(record: Record, records: Sequence[Record], store: Store, labels: Lab
         model=_model(record, store),
         since=changed_since(record),
     )
-    for number, section in enumerate(cell_report(record, settings_provenance(record), context)):
+    for number, section in enumerate(cell_report(record, context)):
         yield from ([""] if number else [])
         yield section.title
         yield from (f"  {line}" for line in section.lines)

@@ -6,7 +6,7 @@ import json
 import shlex
 import statistics
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -18,7 +18,7 @@ from bench.analysis.convergence import TraceSummary
 from bench.analysis.findings import ranks_in_table, references
 from bench.analysis.groups import data_of, device_of
 from bench.analysis.labels import EARLIER
-from bench.analysis.settings import SettingsProvenance
+from bench.analysis.settings import settings_provenance
 from bench.analysis.tables import Row, Table, direction_name
 from bench.conditions.names import validation_rows
 from bench.records.protocols import base_of
@@ -80,53 +80,42 @@ class CellContext:
     since: Mapping[str, Any] = field(default_factory=dict)
 
 
-def cell_report(record: Record, provenance: SettingsProvenance, context: CellContext) -> list[Section]:
-    """Return all sections about a cell, in the order of its run; no empty section."""
-    training = Section("Training", list(_trace(context.trace)))
-    since: list[str] = []
-    if context.since:
-        method = record.identity.method
-        words = (f"{method}.{key}={json.dumps(value)}" for key, value in context.since.items())
-        since.append("settings files give other values today; to make it again, add to the command:")
-        since.append(" ".join(f"--set {shlex.quote(word)}" for word in words))
-    extra = {
-        "Settings" if record.result is None else "Selection": training,
-        "Notes of the method": Section("Kept model", [context.model] if context.model else []),
-        "Result": Section("Rank among methods", context.position, verbatim=True),
-        "Environment": Section("End of the log", context.log.splitlines()[-_LOG_LINES:], verbatim=True),
-        "Command": Section("Changed settings", since, verbatim=True),
-    }
-    sections = record_sections(record, provenance, context)
-    found = [one for section in sections for one in (section, extra.get(section.title))]
-    return [section for section in found if section is not None and section.items]
-
-
-def record_sections(
-    record: Record, provenance: SettingsProvenance, context: CellContext | None = None
-) -> list[Section]:
-    """Return the sections from the record alone."""
-    settings = [[one.setting, json.dumps(one.value), one.words] for one in provenance.settings]
-    defaults = [f"Of the defaults: {provenance.defaults}"] if provenance.defaults else []
+def cell_report(record: Record, context: CellContext | None = None) -> list[Section]:
+    """Return all sections about a cell, in the order of its run; without a context from the record alone."""
+    defaults, words = settings_provenance(record)
+    settings = [[key, json.dumps(record.identity.settings[key]), origin] for key, origin in words.items()]
+    about = [f"Of the defaults: {defaults}"] if defaults else []
     found = [
         Section("Cell", list(_cell(record, context))),
         Section("Data", list(_data(record))),
-        Section("Settings", [*defaults, Rows(("setting", "value", "from"), settings)]),
+        Section("Settings", [*about, Rows(("setting", "value", "from"), settings)]),
     ]
-    if record.result is not None:
-        notes = ((key, json.dumps(value)) for key, value in sorted(record.result.notes.items()))
+    result, failure = record.result, record.failure
+    if result is not None:
+        found.append(Section("Selection", list(_selection(result, given=record.identity.given))))
+    if context:
+        found.append(Section("Training", list(_trace(context.trace))))
+    if result is not None:
+        found.append(Section("Result", list(_numbers(result))))
+        found += [Section("Rank among methods", context.position, verbatim=True)] if context else []
+        notes = ((key, json.dumps(value)) for key, value in sorted(result.notes.items()))
         short = [f"{key}: {text if len(text) <= _NOTE else text[:_NOTE] + '...'}" for key, text in notes]
-        found += [
-            Section("Selection", list(_selection(record.result, given=record.identity.given))),
-            Section("Result", list(_numbers(record.result))),
-            Section("Notes of the method", short),
-        ]
-    if record.failure is not None:
-        failure = record.failure
+        found.append(Section("Notes of the method", short))
+        found += [Section("Kept model", [context.model])] if context and context.model else []
+    if failure is not None:
         advices = [advice(record.identity)] if record.status == "refused" else []
         items = [f"{record.status} ({failure.kind}): {failure.reason}", *advices, failure.traceback]
         found.append(Section("Reason", items, verbatim=True))
-    command = Section("Command", [record.environment.command], verbatim=True)
-    return [*found, Section("Environment", list(_made(record))), command]
+    found.append(Section("Environment", list(_made(record))))
+    log = context.log.splitlines()[-_LOG_LINES:] if context else []
+    found.append(Section("End of the log", log, verbatim=True))
+    found.append(Section("Command", [record.environment.command], verbatim=True))
+    if context and context.since:
+        changes = (f"{record.identity.method}.{key}={json.dumps(one)}" for key, one in context.since.items())
+        intro = "settings files give other values today; to make it again, add to the command:"
+        since = [intro, " ".join(f"--set {shlex.quote(word)}" for word in changes)]
+        found.append(Section("Changed settings", since, verbatim=True))
+    return [section for section in found if section.items]
 
 
 def _cell(record: Record, context: CellContext | None) -> Iterator[str]:
@@ -284,25 +273,28 @@ def position_lines(table: Table, row: Row) -> Iterator[str]:
 
 
 def overview_lines(
-    records: Sequence[Record], labels: Callable[[Record], str], narrowing: Callable[[Record], str]
+    records: Sequence[Record], labels: Mapping[str, str], narrowings: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield a line per cell, and the mean of cells that differ in the seed alone.
 
-    ``labels`` gives the label of a record's row in the tables, ``narrowing`` the options that single it out.
+    By digest, ``labels`` are those of the rows in the tables, ``narrowings`` the options that select a cell.
     """
     rows = []
     groups: dict[str, list[float]] = {}  # a label is unlike any other of its data
     for record in records:
-        identity, data, value = record.identity, data_of(record), average_of(record)
+        identity, data, label, result = record.identity, data_of(record), labels[record.digest], record.result
+        printed = [one for one in result.metrics if one.selection == result.selection] if result else []
+        averages = {base_of(name): value for name, value in _averages(printed).items()}
+        value = averages.get("map@all")
         made, modalities = made_by(data.device, data.harness), "+".join(identity.modalities)
         outcome = "" if value is None else f"{value:.4f}"
         if record.failure is not None:
             outcome = " ".join(record.failure.reason.split())[:60]
         title, version = dataset_title(identity.dataset, identity.condition), identity.fingerprint[:8]
-        about = (labels(record), title, f"{identity.data_kind} {version}", made, identity.profile)
-        rows.append([*about, modalities, identity.seed, record.status, outcome, narrowing(record)])
+        about = (label, title, f"{identity.data_kind} {version}", made, identity.profile)
+        rows.append([*about, modalities, identity.seed, record.status, outcome, narrowings[record.digest]])
         kind = f"{data.kind}, {under(data)}{data.profile} profile"
-        key = f"{labels(record)} ({modalities}), {kind}, data {version}, {made}"
+        key = f"{label} ({modalities}), {kind}, data {version}, {made}"
         if value is not None:
             groups.setdefault(key, []).append(value)
     headings = ("method", "dataset", "data", "made by", "profile", "modalities", "seed", "status")
@@ -312,12 +304,3 @@ def overview_lines(
         if len(values) > 1:
             mean, deviation = statistics.fmean(values), statistics.stdev(values)
             yield f"{key}: {mean:.4f} ± {deviation:.4f} over {len(values)} seeds"
-
-
-def average_of(record: Record) -> float | None:
-    """Return map@all, mean over directions, of the selection of a record; None without a result."""
-    if record.result is None:
-        return None
-    result = record.result
-    selected = [metric for metric in result.metrics if metric.selection == result.selection]
-    return {base_of(name): value for name, value in _averages(selected).items()}.get("map@all")

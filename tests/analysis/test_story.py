@@ -32,7 +32,7 @@ def of_method(
 
 
 def words_of(record: Record) -> dict[str, str]:
-    return {origin.setting: origin.words for origin in settings_provenance(record).settings}
+    return settings_provenance(record)[1]
 
 
 def test_every_setting_has_the_origin_of_its_value() -> None:
@@ -48,7 +48,7 @@ def test_every_setting_has_the_origin_of_its_value() -> None:
     usual = registry.covered(registry.settings_layers(registry.method("drcl"), dataset="emoji"))
     assert mentions(words["lr"], f"earlier settings file ... {usual['lr']}")
     assert list(words) == list(registry.method("drcl").defaults)
-    assert "released code" in settings_provenance(of_method("drcl")).defaults
+    assert "released code" in settings_provenance(of_method("drcl"))[0]
 
 
 def test_a_record_with_origins_needs_no_settings_file(edited_settings: Callable[[], None]) -> None:

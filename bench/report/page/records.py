@@ -10,11 +10,10 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
-from bench.analysis.settings import settings_provenance
 from bench.analysis.tables import direction_name
 from bench.records.protocols import base_of
 from bench.records.schema import Record
-from bench.report.cell_report import Rows, Section, record_sections
+from bench.report.cell_report import Rows, Section, cell_report
 from bench.report.report_data import ReportData
 from bench.report.text import dataset_title, visible
 from bench.report.topics.records import record_name
@@ -55,7 +54,6 @@ def _record(record: Record, data: ReportData, number_of: Callable[[Section], int
     name = visible(record_name(record, data.labels))
     dataset = visible(dataset_title(identity.dataset, identity.condition))
     modalities = visible(" + ".join(identity.modalities))
-    sections = record_sections(record, settings_provenance(record))
     return {
         "digest": record.digest,
         "name": name,
@@ -64,7 +62,7 @@ def _record(record: Record, data: ReportData, number_of: Callable[[Section], int
         "row": [dataset, modalities, str(identity.seed), record.status],
         "command": visible(record.environment.command),
         "values": _values(record, data),
-        "sections": [number_of(section) for section in sections if section.items],
+        "sections": [*map(number_of, cell_report(record))],
     }
 
 
