@@ -40,8 +40,7 @@ class Component:
 
     variant: str
     label: str  # of its row in the tables
-    # the settings in which it differs from the method itself; empty where it is the same here
-    changes: dict[str, Any]
+    changes: dict[str, Any]  # settings that differ from the method itself; may be empty
     modality: str  # the modality that its only change names; empty where there is none
     row: Row
     differences: dict[Direction, Difference]  # by column; without those for which no seed is shared
@@ -59,13 +58,9 @@ class Ablation:
     columns: tuple[Direction, ...]
     full: Row  # numbers of the method itself
     components: tuple[Component, ...]  # variants in the order in which the method's file names them
-    # the setting by which variants fix a choice among modalities, and its value in the method itself; empty
-    # where there are no such variants
-    choice: tuple[str, Any] = ("", None)
-    # how many fits of the method itself chose which modality
-    chosen: dict[str, int] = field(default_factory=dict)
-    # S_k, what the method went by when it chose, by modality: mean over its fits
-    quality: dict[str, Spread] = field(default_factory=dict)
+    choice: tuple[str, Any] = ("", None)  # setting that fixes a choice among modalities, its usual value
+    chosen: dict[str, int] = field(default_factory=dict)  # how many fits of the method chose which modality
+    quality: dict[str, Spread] = field(default_factory=dict)  # S_k of its fits by modality, by which it chose
     missing: tuple[str, ...] = ()  # variants that this data admits and that are not recorded
     omitted: tuple[str, ...] = ()  # what could not be compared, and why
     usual: bool = True  # whether that row has the usual settings, and is the last such row

@@ -50,8 +50,7 @@ class Block:
     omitted: tuple[str, ...]  # methods and datasets that are left out, and why
     names: tuple[str, ...] = ()  # registry names, in the order of ``methods``
     data: tuple[Data, ...] = ()  # of the tables, in the order of ``datasets``
-    # digests behind the scores of each method, in the order of ``methods``
-    records: tuple[tuple[str, ...], ...] = ()
+    records: tuple[tuple[str, ...], ...] = ()  # digests behind the scores of each method
 
     @property
     def merits(self) -> Array:
@@ -191,8 +190,7 @@ class DatasetTests:
     omnibus: Omnibus | None  # whether any method differs; None for two methods
     critical_difference: float  # of average ranks, after Nemenyi
     nemenyi: Array  # p-values of all pairs ``(methods, methods)``
-    # the reference against each other method, by label; empty without a reference
-    against: dict[str, AgainstReference]
+    against: dict[str, AgainstReference]  # the reference against each method, by label; empty without it
 
 
 def dataset_tests_of(block: Block) -> DatasetTests | None:
@@ -229,8 +227,7 @@ class SummaryRow:
     class_matched: frozenset[str]  # datasets on which it was trained on pseudo-pairs
     rank: float | None  # mean over the ranked datasets, 1 is best; None where it is not ranked
     unranked: str  # why it is not; empty where it is
-    # SHA-256 of files that another program computed; none for what was trained here
-    given: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()  # SHA-256 of files that another program computed, if any
 
 
 @dataclass(frozen=True)
@@ -239,8 +236,7 @@ class SummaryTable:
 
     about: BlockKey
     data: tuple[Data, ...]  # of the tables, in their order; of each dataset one
-    # the datasets that ranks are over: those on which all ranked methods have a number
-    ranked: tuple[str, ...]
+    ranked: tuple[str, ...]  # datasets of the ranks: those on which all ranked methods have a number
     lines: tuple[SummaryRow, ...]  # in the roster's order
     omitted: tuple[str, ...]  # what takes no part in the ranks, and why
 

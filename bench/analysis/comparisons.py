@@ -40,9 +40,7 @@ class Comparison:
     seeds: tuple[int, ...]  # those that both have; average precisions are means over them
     means: tuple[float, float]  # mAP of the first and of the second, over these seeds
     difference: float  # the first mean minus the second
-    # the same in standard deviations of the per-query differences (Cohen's d for pairs); None where these do
-    # not vary
-    effect: float | None
+    effect: float | None  # Cohen's d for pairs: in deviations per query; None where these do not vary
     p: float  # of the two-sided permutation test over queries
     adjusted: float  # after Holm over the family
     exact: bool  # whether every assignment of signs was counted
@@ -74,8 +72,7 @@ class Pair:
     seeds: tuple[int, ...]  # those that both have
     means: tuple[float, float]  # mAP of both
     differences: Array  # ``(seeds, queries)``, the first minus the second
-    # sizes of the consecutive groups of queries that are resampled by themselves; empty for one
-    strata: tuple[int, ...] = ()
+    strata: tuple[int, ...] = ()  # sizes of consecutive groups of queries, resampled apart; empty for one
 
     @property
     def sizes(self) -> tuple[int, ...]:

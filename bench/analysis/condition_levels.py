@@ -6,11 +6,12 @@ import statistics
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from bench.analysis.groups import CLEAN, Data, data_of, harness_for_clean, name_and_level
 from bench.analysis.results import Results
-from bench.analysis.tables import AVERAGE, Row, Spread, Table, seed_values, spread_of
+from bench.analysis.tables import ABSENT, AVERAGE, Entry, Row, Spread, Table, seed_values, spread_of
 from bench.conditions import conditions, name_of
 from bench.records.schema import Record
 
@@ -34,23 +35,20 @@ class LevelSeries:
     name: str  # of the condition with its variant, without level
     protocol: str  # id of the evaluation rule
     levels: Mapping[str, Table]  # by level as it is typed, those that change least first
-    # of the same dataset, fingerprint, profile, device and versions; None where nothing is recorded
-    clean: Table | None
+    clean: Table | None  # of the same data and code; None where nothing is recorded
 
     @property
     def tables(self) -> dict[str, Table]:
         """Return the tables by level, clean data first."""
         return {**({} if self.clean is None else {CLEAN: self.clean}), **self.levels}
 
-    @property
-    def methods(self) -> list[MethodKey]:
-        """Return the methods of any level, in the tables' order."""
-        return list(dict.fromkeys(key for table in self.levels.values() for key in usual_by_method(table)))
-
-
-def usual_by_method(table: Table) -> dict[MethodKey, Row]:
-    """Return the rows of methods as they are usually set."""
-    return {MethodKey(row.method, row.code, row.threads): row for row in table.rows if row.usual}
+    @cached_property
+    def rows(self) -> dict[str, dict[MethodKey, Row]]:
+        """Return the rows of methods as they are usually set, in `tables`."""
+        return {
+            level: {MethodKey(row.method, row.code, row.threads): row for row in table.rows if row.usual}
+            for level, table in self.tables.items()
+        }
 
 
 def level_series(tables: Iterable[Table]) -> list[LevelSeries]:
@@ -84,11 +82,9 @@ class Loss:
 
     key: MethodKey  # which method
     row: Row  # of its first level
-    levels: Mapping[str, Row | None]  # its row at each level; None where it was not run
-    clean: Row | None  # on clean data; None where it has no number
+    entries: Mapping[str, Entry]  # average over directions in each of the series' `LevelSeries.tables`
     mean: Spread | None  # over the levels, of seeds with all of them; None unless there are any
-    # whether the test rows of all levels are those of clean data; otherwise nothing is a drop
-    comparable: bool
+    comparable: bool  # whether all levels have the test rows of clean data; otherwise nothing is a drop
     drop: Spread | None  # clean minus mean, paired by seed; mean minus clean where lower numbers are better
     percent: float | None  # the drop in per cent of the clean mean
     drops: Mapping[str, Spread]  # at each level, paired by seed; without levels of no shared seed
@@ -97,24 +93,26 @@ class Loss:
 
 def losses_of(series: LevelSeries, results: Results) -> list[Loss]:
     """Return what each method loses, in the tables' order."""
-    values = {level: _by_seed(table, results) for level, table in series.tables.items()}
+    values = {level: _by_seed(series, level, results) for level in series.tables}
     found, sign = [], -1 if next(iter(series.levels.values())).lower_is_better else 1
     comparable = series.clean is None or all(
         _test_rows(table, results) <= _test_rows(series.clean, results) for table in series.levels.values()
     )
-    for key in series.methods:
-        rows = {level: usual_by_method(table).get(key) for level, table in series.levels.items()}
+    for key in dict.fromkeys(key for level in series.levels for key in series.rows[level]):
+        entries = {
+            level: rows[key].entries[AVERAGE] if key in rows else ABSENT
+            for level, rows in series.rows.items()
+        }
         at = [values[level].get(key, {}) for level in series.levels]
         means = {seed: statistics.fmean(each[seed] for each in at) for seed in _shared(at)}
         clean = values.get(CLEAN, {}).get(key, {}) if comparable else {}
-        drop, percent = _drop(clean, means, sign)
         each = {level: _drop(clean, seeds, sign) for level, seeds in zip(series.levels, at, strict=True)}
         drops = {level: one for level, (one, _) in each.items() if one is not None}
         percents = {level: one for level, (_, one) in each.items() if one is not None}
-        first = next(row for row in rows.values() if row is not None)
-        on_clean = None if series.clean is None else usual_by_method(series.clean).get(key)
+        first = next(series.rows[level][key] for level in series.levels if key in series.rows[level])
         mean = spread_of(list(means.values())) if means else None
-        found.append(Loss(key, first, rows, on_clean, mean, comparable, drop, percent, drops, percents))
+        about = key, first, entries, mean, comparable
+        found.append(Loss(*about, *_drop(clean, means, sign), drops, percents))
     return found
 
 
@@ -134,11 +132,11 @@ def differences_of(
     """Return the mAP of one series minus that of another by method and level, paired by seed."""
     found: dict[MethodKey, dict[str, Spread]] = defaultdict(dict)
     for level in first.levels.keys() & second.levels.keys():
-        ours, theirs = (_by_seed(series.levels[level], results) for series in (first, second))
+        ours, theirs = (_by_seed(series, level, results) for series in (first, second))
         for key in ours.keys() & theirs.keys():
             if seeds := _shared([ours[key], theirs[key]]):
                 found[key][level] = spread_of([ours[key][seed] - theirs[key][seed] for seed in seeds])
-    return {key: found[key] for key in first.methods if key in found}
+    return found
 
 
 def _test_rows(table: Table, results: Results) -> set[tuple[str, int]]:
@@ -148,15 +146,13 @@ def _test_rows(table: Table, results: Results) -> set[tuple[str, int]]:
     return {(name, rows.test) for result in found if result is not None for name, rows in result.rows.items()}
 
 
-def _by_seed(table: Table, results: Results) -> dict[MethodKey, Seeds]:
+def _by_seed(series: LevelSeries, level: str, results: Results) -> dict[MethodKey, Seeds]:
+    table, found = series.tables[level], {}
     recorded = results.numbers(table.data, table.protocol, table.selection)
-    found = {
-        key: seed_values(recorded[row.label], table.directions) for key, row in usual_by_method(table).items()
-    }
-    return {
-        key: {seed: numbers[AVERAGE] for seed, numbers in by_seed.items() if AVERAGE in numbers}
-        for key, by_seed in found.items()
-    }
+    for key, row in series.rows[level].items():
+        by_seed = seed_values(recorded[row.label], table.directions)
+        found[key] = {seed: numbers[AVERAGE] for seed, numbers in by_seed.items() if AVERAGE in numbers}
+    return found
 
 
 def _shared(found: Sequence[Collection[int]]) -> list[int]:
@@ -167,9 +163,7 @@ def _shared(found: Sequence[Collection[int]]) -> list[int]:
 class Taken(NamedTuple):
     """How a method took a condition."""
 
-    # by level: ``native``, ``native, in part`` where training rows are left out, ``pseudo-pairs``, or how the
-    # cells ended
-    how: Mapping[str, tuple[str, ...]]
+    how: Mapping[str, tuple[str, ...]]  # levels by how it took them: as `_how` says
     reasons: tuple[str, ...]  # why there is no result, each once
     records: tuple[str, ...]  # digests
 

@@ -30,8 +30,7 @@ class Curve:
     label: str
     cells: int  # how many curves it is the mean of
     values: tuple[float, ...]  # ``(epochs,)`` after every epoch
-    # ``(epochs,)`` training loss, summed over what is trained side by side; empty where some epoch has none
-    losses: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()  # ``(epochs,)`` training loss, in all; empty where some epoch has none
     usual: bool = True
 
     def best_within(self, share: float) -> float:
@@ -86,8 +85,7 @@ class TraceSummary:
     """What a trace comes to."""
 
     columns: tuple[str, ...]  # that are shown
-    # one per epoch that is shown; why it is shown, and its values by column
-    rows: tuple[tuple[str, Mapping[str, object]], ...]
+    rows: tuple[tuple[str, Mapping[str, object]], ...]  # of epochs: why one is shown, and its values
     epochs: int  # rows of the whole trace
     left_out: tuple[str, ...]  # columns that are not shown
 

@@ -42,8 +42,7 @@ class RowKey(NamedTuple):
     method: str  # registry name
     variant: str  # ``full`` or the name of an ablation
     threads: int  # CPU threads of the fit
-    # of a fit on three or more; empty for fits on two, of which each gives other directions
-    modalities: tuple[str, ...]
+    modalities: tuple[str, ...]  # of a fit on three or more; empty for pairs, which give other directions
     settings: str  # as JSON
     code: str  # versions of the method and its toolkit
     device: str  # kind of device of the identity; empty in layout 1

@@ -15,8 +15,7 @@ from bench import registry
 from bench.contract import BenchError, DataKind, MethodCard
 from bench.records.schema import Identity, Record
 
-_LAST = 10_000
-"""Position of methods without a known card: after those of all cards."""
+_LAST = 10_000  # position of methods without a known card: after those of all cards
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,7 @@ class Labels:
     usual: Callable[[Identity], Mapping[str, Any] | None]
     modalities: Callable[[str], Sequence[str]]  # modalities of a dataset in its order; empty where unknown
     reference: str = ""  # name of the method that the others are compared with; empty where there is none
-    # what each variant of a method sets; empty for a method without any
-    variants: Callable[[str], Mapping[str, Mapping[str, Any]]] = lambda _: {}
+    variants: Callable[[str], Mapping[str, Mapping[str, Any]]] = lambda _: {}  # settings by variant
 
 
 def registry_labels(records: Iterable[Record] = ()) -> Labels:

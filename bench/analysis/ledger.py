@@ -198,8 +198,7 @@ CLOSE: Final = 0.03
 SEEDS: Final = 5
 """Of the command that runs what was not run yet."""
 
-_SELECTION: Final = "best"
-"""The only rule whose numbers are results."""
+_SELECTION: Final = "best"  # the only rule whose numbers are results
 
 _ROUNDING: Final = 1e-9
 
@@ -220,8 +219,7 @@ class Ours(NamedTuple):
 
     data: Data  # kind, profile, dataset and version
     entry: Entry  # mean over seeds, or why there is none
-    # why these records cannot be compared with a published value, such as ``look-alike``; empty if they can
-    other: str
+    other: str  # why these records cannot be compared, such as ``look-alike``; empty if they can
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,7 @@ class PairwiseComparison(Family):
     other_data: Data  # of the second row: the same, or of two folders that of other code
 
 
-_Key = tuple[Data, str, str]
-"""Data, protocol and selection rule of a table."""
+_Key = tuple[Data, str, str]  # data, protocol and selection rule of a table
 
 
 def pairwise_comparisons(

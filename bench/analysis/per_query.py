@@ -37,8 +37,7 @@ class PerQueryTable:
     protocol: str
     selection: str
     rows: tuple[PerQueryRow, ...]  # those with values
-    # directions of the table, which averages are over; empty for those that any row has
-    columns: tuple[Direction, ...] = ()
+    columns: tuple[Direction, ...] = ()  # that averages are over; empty for those that any row has
 
     @property
     def key(self) -> tuple[Data, str, str]:

@@ -20,8 +20,7 @@ from bench.records.schema import Record
 Trace = Callable[[str], Sequence[Mapping[str, object]]]
 """Gives a record's trace by its digest."""
 
-_SPREAD: Final = 8.0
-"""Largest over smallest value from which a setting is shown by its ratios."""
+_SPREAD: Final = 8.0  # largest over smallest value from which a setting is shown by its ratios
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,7 @@ class Point:
     values: tuple[Any, ...]  # of these settings, in their order
     usual: bool  # whether these are the values that were usual when the last of the records was made
     row: Row
-    # highest validation mAP along the epochs, over seeds; None where no trace has any
-    validation: Spread | None
+    validation: Spread | None  # highest validation mAP of an epoch, over seeds; None without a trace
 
 
 @dataclass(frozen=True)

@@ -147,8 +147,7 @@ class Tuning:
     key: RowKey  # what all its trials share, but for settings
     sampler: Sampler  # what chose the settings; ``pruner`` what could stop a trial
     pruner: Pruner
-    # seed indices that every attempt was averaged over, but for those that were stopped
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...]  # that every attempt was averaged over, but for those that were stopped
     attempts: tuple[Attempt, ...]  # best first; those without a value last
 
     @property

@@ -29,16 +29,12 @@ _RESAMPLING_SEED: Final = 20_250_602
 _ROPE_SEED: Final = 20_250_603
 _SIGN_BLOCK: Final = 2_000_000
 """Signs drawn at once; another number would draw others."""
-_SIGN_CHUNK: Final = 500_000
-"""Signs used at once: 4 MB as doubles, about the size of a cache."""
-_WEIGHT_BLOCK: Final = 2_000_000
-"""Weights at once: 16 MB as doubles; another number would draw others."""
+_SIGN_CHUNK: Final = 500_000  # signs used at once: 4 MB as doubles, about the size of a cache
+_WEIGHT_BLOCK: Final = 2_000_000  # weights at once: 16 MB as doubles; another number would draw others
 _SUM_ROUNDING: Final = 1e-12
 """Sums that differ by less than this share of the largest possible one are the same sum."""
-_SAME: Final = 1e-12
-"""Scores nearer than this are tied: their order would be rounding."""
-_PRIOR: Final = 0.5
-"""Weight of the prior's one observation: no difference."""
+_SAME: Final = 1e-12  # scores nearer than this are tied: their order would be rounding
+_PRIOR: Final = 0.5  # weight of the prior's one observation: no difference
 
 
 class Interval(NamedTuple):

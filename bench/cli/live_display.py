@@ -17,8 +17,7 @@ from bench.execution.progress import Ended, RunEvent, RunProgress
 
 _COLOURS: Final = {"done": "green", "skipped": "yellow"}
 _REFRESHES: Final = 4  # per second
-_OTHER_ROWS: Final = 4
-"""Rows of the screen besides the list of running cells: head, bar, last line, cursor."""
+_OTHER_ROWS: Final = 4  # rows of the screen besides the list of running cells: head, bar, last line, cursor
 
 _BAR: Final = 60
 _STAGE: Final = 12

@@ -24,8 +24,7 @@ from bench.records.schema import Record
 from bench.records.store import Store
 from bench.report.cell_report import CellContext, cell_report, overview_lines, position_lines
 
-_TESTED: Final = 2_000
-"""With more queries, the tests behind the tables' marks are left to the report."""
+_TESTED: Final = 2_000  # with more queries, the tests behind the tables' marks are left to the report
 
 PROTOCOL: Final = "map@all"
 

@@ -73,8 +73,7 @@ class Cell:
     mark: str = ""  # superscript: a letter of significance, or a sign that a note explains
     missing: bool = False  # whether the text says why there is no number
     number: float | None = None  # the number in full precision, if any
-    # digests of the records of the number, or of those with the reason why there is none
-    records: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()  # digests of the records of the number, or of those that lack it
     spread: str = ""  # the deviation over seeds as printed; empty where there is none
 
     @property
@@ -183,17 +182,13 @@ class Topic:
 
     name: str  # id of its section of the page
     title: str  # heading
-    # gives its texts and tables; parts without any are left out, and so is a topic without parts
-    tables: Callable[[ReportData], list[Part]] = lambda _: []
+    tables: Callable[[ReportData], list[Part]] = lambda _: []  # texts and tables; empty parts are left out
     figures: Callable[[ReportData], list[Part]] = lambda _: []  # gives its figures
-    # of its Markdown page; several topics may share one. By default ``NAME.md``; ``-`` for none.
-    file: str = ""
+    file: str = ""  # its Markdown page, which topics may share: by default ``NAME.md``; ``-`` for none
     folder: str = ""  # of its files; files of earlier reports are removed from it
-    # in which each table is a file in that folder: ``.md``, ``.tex``, ``.html``
-    formats: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()  # of a file per table in that folder: ``.md``, ``.tex``, ``.html``
     part: PartName = "tables"  # ``tables`` or ``statistics``: with which part of the report it is written
-    # path -> columns of CSV files that are written even without a row
-    csv_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    csv_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # path -> columns, even if empty
     files: Callable[[ReportData], Mapping[str, str]] = lambda _: {}  # gives further files, by path
 
     @property

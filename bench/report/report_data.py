@@ -33,22 +33,16 @@ class ReportData:
     """Records and options of the report; cached properties are what several topics need."""
 
     records: Sequence[Record]  # of any status
-    # titles, order and modalities of methods and datasets
-    labels: Labels = field(default_factory=registry_labels)
+    labels: Labels = field(default_factory=registry_labels)  # of methods and datasets
     protocols: Sequence[str] = PROTOCOLS  # ids to tabulate, without ``/gallery``; figures show the first
     selection: str = "best"  # selection rule to print
     problems: Sequence[tuple[str, str]] = ()  # damaged records (folder, sentence), to be named
     stale: Sequence[str] = ()  # sentences about records that other code made
     trials: Sequence[Trial] = ()  # of `tune`
     trace: Callable[[str], Trace] = lambda _: ()  # gives a record's trace by its digest
-    # gives a record's average precisions per query by its digest, those of ``protocols`` and ``selection`` at
-    # least
-    per_query: PerQuery = lambda _: {}
-    # gives the snapshot of a record by its digest; None without a snapshot
-    snapshot: Callable[[str], Snapshot | None] = lambda _: None
-    # whether every row is compared with every other, and not with the reference alone; the marks in the
-    # tables stay those of the reference
-    every_pair: bool = False
+    per_query: PerQuery = lambda _: {}  # gives those of ``protocols`` and ``selection`` at least
+    snapshot: Callable[[str], Snapshot | None] = lambda _: None  # gives a record's snapshot by its digest
+    every_pair: bool = False  # whether all pairs of rows are compared; marks stay those of the reference
     published: Published = field(default_factory=read_published)  # values from papers, for the ledger
 
     @cached_property

@@ -82,7 +82,7 @@ def test_nothing_is_a_drop_where_the_queries_are_others(shelf: Shelf) -> None:
         data = _data(shelf)
         unseen = level_series(data.plain_tables)[-1]
         (loss,) = losses_of(unseen, data.results)
-        assert loss.clean is not None
+        assert loss.entries["clean"].mean is not None
         assert loss.comparable == comparable
         assert (loss.drop is not None, bool(loss.drops)) == (comparable, comparable)
 

@@ -25,10 +25,8 @@ from bench.report.figures.grids import NOTHING, Grid, Shaded, draw_grid
 from bench.report.report_data import ReportData
 from bench.report.text import block_rule, block_stem, kind_remark
 
-_FEW: Final = 6
-"""Directions up to which every interval is drawn."""
-_NUMBERED: Final = 2
-"""Directions up to which the numbers are printed beside the intervals."""
+_FEW: Final = 6  # directions up to which every interval is drawn
+_NUMBERED: Final = 2  # directions up to which the numbers are printed beside the intervals
 _ABOVE, _BELOW = style.COLOURS[0], style.COLOURS[1]
 _ROW: Final = 0.165
 _FAR: Final = 3.0
@@ -189,8 +187,7 @@ def _signed(number: float) -> str:
 _SPACE: Final = "\N{EN SPACE}"
 _NAME_LINE: Final = 0.17
 """Inches from one name to the next."""
-_BAR: Final = 0.09
-"""Inches from one bar to the next."""
+_BAR: Final = 0.09  # inches from one bar to the next
 
 
 def critical_diagrams(data: ReportData) -> list[FigureExhibit]:

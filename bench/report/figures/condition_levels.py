@@ -10,15 +10,14 @@ from typing import Any, Final
 from bench.analysis.condition_levels import LevelSeries, Loss, MethodKey
 from bench.analysis.groups import Data
 from bench.analysis.statistics import half_width
-from bench.analysis.tables import ABSENT, AVERAGE, Entry, Row, Spread
+from bench.analysis.tables import Entry, Spread
 from bench.report.exhibit import FigureExhibit, data_figure
 from bench.report.figures import style
 from bench.report.figures.grids import NOTHING, Grid, Shaded, draw_grid
 from bench.report.report_data import ReportData
 from bench.report.text import file_stem
 
-_FULL: Final = 60.0
-"""Loss, in per cent of the clean mAP, that has the darkest shade."""
+_FULL: Final = 60.0  # loss, in per cent of the clean mAP, that has the darkest shade
 
 _REFERENCE: Final[dict[str, Any]] = {"color": style.INK, "linewidth": 0.8}
 _OTHERS: Final[dict[str, Any]] = {"color": style.GREY, "linewidth": 0.4, "alpha": 0.45}
@@ -51,17 +50,6 @@ def methods_of(found: Losses) -> dict[MethodKey, Loss]:
     methods = {one.key: one for _, losses in found for one in losses}
     ranks = {name: rank for rank, name in enumerate(dict.fromkeys(order))}
     return {key: methods[key] for key in sorted(methods, key=lambda key: ranks.get(key.method, len(ranks)))}
-
-
-def average_entry(row: Row | None) -> Entry:
-    """Return the average over directions of a row; an absent entry without a row."""
-    return ABSENT if row is None else row.entries[AVERAGE]
-
-
-def loss_entries(series: LevelSeries, loss: Loss) -> list[Entry]:
-    """Return the average of a method on clean data, if there are any, and at each level."""
-    clean = [] if series.clean is None else [loss.clean]
-    return list(map(average_entry, [*clean, *loss.levels.values()]))
 
 
 def with_half_width(spread: Spread | None) -> Spread | None:
@@ -116,10 +104,10 @@ def level_figures(data: ReportData) -> list[FigureExhibit]:
 
 def _figure(series: LevelSeries, losses: Sequence[Loss], data: ReportData) -> FigureExhibit:
     levels = list(series.tables)
-    losses = [one for one in losses if any(average_entry(row).seeds for row in one.levels.values())]
+    losses = [one for one in losses if any(one.entries[level].seeds for level in series.levels)]
     keys = [one.key.method for one in losses]
     named = [(one.row.label, style.look(one.key.method, data.labels)) for one in losses]
-    lines = [loss_entries(series, one) for one in losses]
+    lines = [[*one.entries.values()] for one in losses]
     counts = sorted({entry.seeds for line in lines for entry in line if entry.seeds})
     seeds = " to ".join(map(str, sorted({*counts[:1], *counts[-1:]}))) or "no"
     ranked = sorted((one.mean.mean, one.row.label) for one in losses if one.mean is not None)

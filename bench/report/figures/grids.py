@@ -16,10 +16,8 @@ from bench.report.figures import style
 from bench.report.report_data import ReportData
 from bench.report.text import block_rule, block_stem, kind_remark
 
-_MOST: Final = 20
-"""Columns up to which directions are shown beside averages."""
-_PAIR: Final = 3
-"""Columns of a table of two modalities: both directions and their average."""
+_MOST: Final = 20  # columns up to which directions are shown beside averages
+_PAIR: Final = 3  # columns of a table of two modalities: both directions and their average
 _SHADES: Final = (
     "Shaded from the lowest to the highest number of each column, which is bold; reference points, at the "
     "bottom, do not compete."
@@ -28,8 +26,7 @@ _BLUE: Final = (0x00, 0x55, 0xAA)
 _RED: Final = (0xCC, 0x11, 0x00)
 _STEPS: Final = 12
 """Shades on each side of white: so few that cells of one shade are one shape, which makes small files."""
-_BOLD: Final = 1.16
-"""How much wider than plain letters bold ones with a gap are at most."""
+_BOLD: Final = 1.16  # how much wider than plain letters bold ones with a gap are at most
 _ROW: Final = 0.165
 _WIDEST: Final = 0.42
 _GAP: Final = 0.06

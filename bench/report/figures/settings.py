@@ -19,10 +19,8 @@ from bench.report.figures.grids import NOTHING, Grid, Shaded, draw_grid
 from bench.report.report_data import ReportData
 from bench.report.text import data_name, file_stem, short_hash, study_stem
 
-_LINES: Final = 3
-"""Points from which a figure is drawn; tables show fewer, too."""
-_APART: Final = 0.13
-"""Distance of two ticks, as a share of the axis, at which their labels do not overlap."""
+_LINES: Final = 3  # points from which a figure is drawn; tables show fewer, too
+_APART: Final = 0.13  # distance of two ticks, as a share of the axis, at which their labels do not overlap
 
 
 class Panel(NamedTuple):
@@ -30,8 +28,7 @@ class Panel(NamedTuple):
 
     name: str  # of the setting
     values: list[Any]  # of it
-    # label and mean with deviation per value; the same labels in all panels of a figure
-    lines: list[tuple[str, list[Entry]]]
+    lines: list[tuple[str, list[Entry]]]  # label, mean and deviation per value; labels as in all panels
     usual: list[int]  # indices of the usual value
 
 

@@ -179,8 +179,7 @@ def tiles(count: int, below: float, height: float = 1.12) -> tuple[Figure, list[
     return figure, axes
 
 
-_HEAD: Final = 0.24
-"""Inches at the top of a figure for `warn`."""
+_HEAD: Final = 0.24  # inches at the top of a figure for `warn`
 
 
 def legend(figure: Figure, entries: Sequence[tuple[str, Look]], columns: int, *, lines: bool = True) -> None:
@@ -213,8 +212,7 @@ def legend_columns(labels: Sequence[str], width: float) -> tuple[list[str], int]
     return shown, max(1, min(6, len(shown), int((width - 0.1) / (widest(shown) + _HANDLE))))
 
 
-_HANDLE: Final = 0.46
-"""Inches that a line with its gaps takes in a legend."""
+_HANDLE: Final = 0.46  # inches that a line with its gaps takes in a legend
 
 
 def warn(figure: Figure, kind: str, profile: str) -> None:

@@ -17,10 +17,8 @@ from bench.report.text import data_name, short_hash, study_stem
 
 _FAR: Final = 4.0
 """A difference that many times the next smaller one is not drawn to scale: the others would be too small."""
-_LETTERS: Final = 38
-"""Length of a row's name."""
-_PALE: Final = 0.6
-"""How much lighter variants are than the method itself."""
+_LETTERS: Final = 38  # length of a row's name
+_PALE: Final = 0.6  # how much lighter variants are than the method itself
 _EDGE: Final[dict[str, Any]] = {
     "linewidth": 0.5,
     "error_kw": {"ecolor": style.INK, "elinewidth": 0.8, "capsize": 1.6, "capthick": 0.8},

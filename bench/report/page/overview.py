@@ -28,8 +28,7 @@ class Overview(NamedTuple):
     """The content of the overview."""
 
     counts: list[tuple[str, str]]  # number and what it counts, most important first
-    # properties of the records: name and values
-    facts: list[tuple[str, list[str]]]
+    facts: list[tuple[str, list[str]]]  # properties of the records: name and values
     line: list[str]  # date, commit and computing time
     warnings: list[str]  # sentences to show before any number
     exhibits: list[TableExhibit]  # the data of the records, and the best methods

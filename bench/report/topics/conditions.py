@@ -15,7 +15,6 @@ from bench.analysis.condition_levels import (
     clean_of,
     differences_of,
     flexibility,
-    usual_by_method,
 )
 from bench.analysis.groups import CLEAN, Data, condition_order
 from bench.analysis.statistics import ALPHA, LEVEL
@@ -24,10 +23,8 @@ from bench.conditions.names import SAME
 from bench.report.cells import DATA_FIELDS, data_values, entry_cell, number_cell, spread_cell
 from bench.report.exhibit import Cell, Line, Part, TableExhibit, Topic, Values, data_subject, data_table
 from bench.report.figures.condition_levels import (
-    average_entry,
     columns_of,
     level_figures,
-    loss_entries,
     loss_grids,
     losses_by_data,
     methods_of,
@@ -81,11 +78,10 @@ def parts(data: ReportData) -> list[Part]:
     """Return the tables of all conditions; nothing for clean data alone."""
     if not data.losses:
         return []
-    found = [series for series, _ in data.losses]
     flexible = [_flexible_exhibit(*item, data) for item in flexibility(data.results).items()]
     losses = [_loss_exhibit(*one) for one in data.losses]
-    tests = [one for series in found if (one := _test_exhibit(series, data)) is not None]
-    optimism = list(_optimism_exhibits(found, data))
+    tests = [one for series, _ in data.losses if (one := _test_exhibit(series, data)) is not None]
+    optimism = list(_optimism_exhibits(data))
     return [
         Part(text=(_INTRODUCTION,)),
         Part("What each method loses", exhibits=list(_drop_exhibits(data)), notes=(_DROP_NOTE,)),
@@ -118,10 +114,10 @@ def _drop_exhibits(data: ReportData) -> Iterator[TableExhibit]:
     for about, found in losses_by_data(data).items():
         columns, lines = columns_of(found), []
         for method, one in methods_of(found).items():
-            cells = [entry_cell(average_entry(one.clean))]
+            cells = [entry_cell(one.entries[CLEAN])]
             for _, level, losses in columns:
                 loss = losses.get(method)
-                entry = average_entry(None if loss is None else loss.levels[level])
+                entry = ABSENT if loss is None else loss.entries[level]
                 drop = None if loss is None else loss.drops.get(level)
                 lacks = "no clean cell" if loss is None or loss.comparable else "other test rows"
                 brief = entry.brief or (lacks if entry.mean is not None else NOT_RUN)
@@ -209,7 +205,7 @@ def _loss_exhibit(series: LevelSeries, losses: Sequence[Loss]) -> TableExhibit:
     drops = sorted(one.percent for one in ranked if one.percent is not None)
     lines, several = [], len(series.levels) > 1
     for one in losses:
-        entries = loss_entries(series, one)
+        entries = one.entries.values()
         behind = tuple(dict.fromkeys(digest for entry in entries for digest in entry.records))
         rank = means.index(one.mean.mean) + 1 if one in ranked and one.mean else None
         percent = drops.index(one.percent) + 1 if one in ranked and one.percent is not None else None
@@ -237,9 +233,9 @@ def _loss_exhibit(series: LevelSeries, losses: Sequence[Loss]) -> TableExhibit:
 
 def _values(series: LevelSeries, losses: Sequence[Loss]) -> Iterator[tuple[object, ...]]:
     for one in losses:
-        clean = average_entry(one.clean).mean
-        for level, row in one.levels.items():
-            table, entry = series.levels[level], average_entry(row)
+        clean = one.entries.get(CLEAN, ABSENT).mean
+        for level, table in series.levels.items():
+            entry = one.entries[level]
             yield (
                 *(*data_values(table.data), table.effective, table.protocol, table.selection),
                 *(one.key.method, one.row.label, entry.mean, entry.deviation, entry.seeds, clean),
@@ -277,7 +273,7 @@ def _test_exhibit(series: LevelSeries, data: ReportData) -> TableExhibit | None:
         level = tables.get(family.table.data)
         if level is None or family.table.protocol != series.protocol:
             continue
-        usual = {row.label for row in usual_by_method(series.levels[level]).values()}
+        usual = {row.label for row in series.rows[level].values()}
         for one in family.comparisons:
             if one.direction == AVERAGE and one.second in usual:
                 reference = one.first
@@ -293,19 +289,18 @@ def _test_exhibit(series: LevelSeries, data: ReportData) -> TableExhibit | None:
     return _exhibit("tests", series, f"{reference} minus each method", ("Method", *series.levels), lines)
 
 
-def _optimism_exhibits(found: Sequence[LevelSeries], data: ReportData) -> Iterator[TableExhibit]:
-    known = {(series.data, series.name): series for series in found}
-    for series in found:
-        base = known.get((series.data, series.name.removesuffix(f"/{SAME}")))
-        if base is None or base is series:
+def _optimism_exhibits(data: ReportData) -> Iterator[TableExhibit]:
+    known = {(series.data, series.name): (series, losses) for series, losses in data.losses}
+    for series, _ in data.losses:
+        base, losses = known.get((series.data, series.name.removesuffix(f"/{SAME}")), (series, []))
+        if base is series:
             continue
-        levels = [level for level in base.levels if level in series.levels]
-        lines = []
-        for key, differences in differences_of(base, series, data.results).items():
-            rows = map(usual_by_method, base.levels.values())
-            label = next(known[key].label for known in rows if key in known)
-            cells = tuple(spread_cell(differences.get(level), "+.3f", (), "no pair") for level in levels)
-            lines.append(Line(label, cells, search=f"{label} {key.method}"))
+        levels, lines = [level for level in base.levels if level in series.levels], []
+        differences = differences_of(base, series, data.results)
+        for one in losses:
+            if found := differences.get(one.key):
+                cells = tuple(spread_cell(found.get(level), "+.3f", (), "no pair") for level in levels)
+                lines.append(Line(one.row.label, cells, search=f"{one.row.label} {one.key.method}"))
         yield _exhibit("clean-validation", base, "clean minus same validation", ("Method", *levels), lines)
 
 

@@ -18,10 +18,8 @@ from bench.report.report_data import ReportData
 
 Numbers = NDArray[Any]
 
-_APART: Final = 2
-"""Directions up to which each has a column; of more, their mean is shown."""
-_COLUMNS: Final = 5
-"""Of the legend."""
+_APART: Final = 2  # directions up to which each has a column; of more, their mean is shown
+_COLUMNS: Final = 5  # of the legend
 
 
 def figures(data: ReportData) -> list[Part]:

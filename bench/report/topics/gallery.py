@@ -14,8 +14,7 @@ from bench.report.figures import style
 from bench.report.report_data import ReportData
 from bench.report.text import data_name, data_stem, file_stem, visible
 
-_MOST: Final = 8
-"""Queries of a figure; there is no room for more on a page."""
+_MOST: Final = 8  # queries of a figure; there is no room for more on a page
 _DIRECTIONS: Final = 6
 """Directions of a dataset that are drawn, the first in its order; two modalities have two."""
 _RIGHT, _WRONG = style.COLOURS[0], style.COLOURS[1]

@@ -16,8 +16,7 @@ Link = Callable[[Sequence[str]], str]
 
 WIDE: Final = 9
 """Columns from which a table has smaller letters."""
-_LONG: Final = 32
-"""Characters from which a text is broken."""
+_LONG: Final = 32  # characters from which a text is broken
 _EMPHASIS: Final = {"best": "<strong>{}</strong>", "second": "<u>{}</u>", "": "{}"}
 _STYLE: Final = (
     ":root{color-scheme:light dark}"
