@@ -175,7 +175,7 @@ def _ablation(
     offered = results.labels.variants(full.key.method)
     order = {variant: index for index, variant in enumerate(offered)}
     variants.sort(key=lambda each: (order.get(each.key.variant, len(order)), each.label))
-    directions = directions_of([record for group in family for record in group.records], results.labels)
+    directions = directions_of(family, results.labels)
     full_row, *rows = rows_of(results, [full, *variants], directions, protocol, selection)
     by_label = results.numbers(data, protocol, selection)
     itself = seed_values(by_label[full.label], directions)

@@ -60,15 +60,15 @@ def level_series(tables: Iterable[Table]) -> list[LevelSeries]:
             clean[table.data, table.protocol] = table
         else:
             levels[table.data._replace(condition=CLEAN), name, table.protocol][level] = table
-    return [
-        LevelSeries(data, name, protocol, _least_first(name, found), clean.get((clean_of(data), protocol)))
-        for (data, name, protocol), found in levels.items()
-    ]
-
-
-def _least_first(name: str, levels: dict[str, Table]) -> dict[str, Table]:
-    condition = conditions().get(name_of(name))  # None where it is gone
-    return dict(reversed(levels.items())) if condition and condition.card.lower_is_harder else levels
+    found = []
+    for (data, name, protocol), tables_by_level in levels.items():
+        condition = conditions().get(name_of(name))  # None where it is gone
+        if condition and condition.card.lower_is_harder:
+            tables_by_level = dict(reversed(tables_by_level.items()))
+        found.append(
+            LevelSeries(data, name, protocol, tables_by_level, clean.get((clean_of(data), protocol)))
+        )
+    return found
 
 
 def clean_of(data: Data) -> Data:
@@ -146,7 +146,7 @@ def _test_rows(table: Table, results: Results) -> set[tuple[str, int]]:
     return {(name, rows.test) for result in found if result is not None for name, rows in result.rows.items()}
 
 
-def _by_seed(series: LevelSeries, level: str, results: Results) -> dict[MethodKey, Seeds]:
+def _by_seed(series: LevelSeries, level: str, results: Results) -> Mapping[MethodKey, Seeds]:
     table, found = series.tables[level], {}
     recorded = results.numbers(table.data, table.protocol, table.selection)
     for key, row in series.rows[level].items():

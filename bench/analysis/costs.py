@@ -22,8 +22,7 @@ class Cost:
     fit: float  # median seconds of fitting a cell
     evaluate: float  # median seconds of embedding and ranking its test split
     total: float  # seconds of all cells, loading included
-    memory: int | None  # largest resident size of a worker in bytes; None where unknown
-    device_memory: int | None  # largest allocation on a GPU in bytes; None without one
+    peaks: tuple[int | None, int | None]  # as of `_peaks`; None where unknown, or without a GPU
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def costs_of(results: Results) -> dict[Data, list[Cost]]:
                 stages = ("fit", "evaluate", "total")
                 fit, evaluate, total = ([run.seconds.get(name, 0.0) for run in runs] for name in stages)
                 medians = statistics.median(fit), statistics.median(evaluate)
-                tables[data].append(Cost(group.label, len(runs), *medians, sum(total), *_peaks(runs)))
+                tables[data].append(Cost(group.label, len(runs), *medians, sum(total), _peaks(runs)))
     return tables
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -136,8 +136,7 @@ def ranking_findings(tests: DatasetTests) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class RankInTable:
+class RankInTable(NamedTuple):
     """One row's rank in one column."""
 
     column: Direction  # direction, or the average
@@ -146,6 +145,7 @@ class RankInTable:
     of: int  # rows with a number in this column
     best: str  # label of the best of the other rows
     best_mean: float | None  # its number; None where no other row has one
+    points: dict[str, float]  # what the reference points other than the row reach, by label
 
 
 def row_with_record(table: Table, digest: str) -> Row | None:
@@ -163,22 +163,15 @@ def ranks_in_table(table: Table, row: Row) -> list[RankInTable]:
 
     Reference points do not compete, except that one of them is itself the row.
     """
-    rivals = [rival for rival in table.rows if rival is not row and rival.role != "reference"]
     ranks, sign = [], -1 if table.lower_is_better else 1
     for column in table.columns:
-        entry = row.entries[column]
+        means: tuple[dict[str, float], dict[str, float]] = {}, {}
+        for other in table.rows:
+            if other is not row and (mean := other.entries[column].mean) is not None:
+                means[other.role == "reference"][other.label] = mean
+        (rivals, points), entry = means, row.entries[column]
         if entry.mean is not None:
-            means = _means(rivals, column)
-            rank = 1 + sum(sign * rival > sign * entry.mean for rival in means.values())
-            best = max(means, key=lambda label: sign * means[label], default="")
-            ranks.append(RankInTable(column, entry, rank, len(means) + 1, best, means.get(best)))
+            rank = 1 + sum(sign * rival > sign * entry.mean for rival in rivals.values())
+            best = max(rivals, key=lambda label: sign * rivals[label], default="")
+            ranks.append(RankInTable(column, entry, rank, len(rivals) + 1, best, rivals.get(best), points))
     return ranks
-
-
-def references(table: Table, row: Row, column: Direction) -> dict[str, float]:
-    """Return what the reference points other than the row reach in a column, by label."""
-    return _means([point for point in table.rows if point is not row and point.role == "reference"], column)
-
-
-def _means(rows: Iterable[Row], column: Direction) -> dict[str, float]:
-    return {row.label: mean for row in rows if (mean := row.entries[column].mean) is not None}

@@ -132,6 +132,7 @@ class Published:
         return titles | given
 
     def _direction(self, printed: str, modalities: list[str]) -> Direction | None:
+        """Return the direction of a printed one, such as ``I2T``; None if the modalities have none such."""
         if printed in self.names.averages:
             return AVERAGE
         by_letters = {letters.casefold(): name for name, letters in abbreviations(modalities).items()}

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.analysis.groups import Data, MixedCells
+from bench.analysis.groups import Data
 from bench.analysis.results import Results
 from bench.analysis.statistics import Array
-from bench.analysis.tables import Direction, direction_name, directions_of
+from bench.analysis.tables import Direction, directions_of
 from bench.records.protocols import base_of
 from bench.records.schema import Series
 
@@ -57,9 +57,6 @@ def per_query_tables(
 
     ``protocols`` are ids without ``/gallery``; closed-form methods, which select nothing, always take part.
     Every record's arrays are read once, however many protocols there are.
-
-    Raises:
-        MixedCells: if two records of a row have values for one direction and seed.
     """
     for data, groups in results.groups.items():
         rows: dict[str, list[PerQueryRow]] = {name: [] for name in protocols}
@@ -67,19 +64,12 @@ def per_query_tables(
             for of_protocol in rows.values():
                 of_protocol.append(PerQueryRow(group.label, *group.key[:2], group.usual))
             for record in group.records:
-                seed = record.identity.seed
                 for series, values in per_query(record.digest).items() if record.status == "done" else ():
                     name = base_of(series.protocol)
-                    if name not in rows or series.selection not in (selection, "none"):
-                        continue
-                    direction = series.query, series.gallery
-                    if rows[name][-1].values[direction].setdefault(seed, values) is not values:
-                        raise MixedCells(
-                            f"{record.identity.title}: another record of {group.label} has the same queries "
-                            f"for {direction_name(direction)}"
-                        )
-        records = [record for group in groups for record in group.records]
-        columns = tuple(directions_of(records, results.labels))
-        for name in protocols if any(record.status == "done" for record in records) else ():
+                    if name in rows and series.selection in (selection, "none"):
+                        rows[name][-1].values[series.query, series.gallery][record.identity.seed] = values
+        columns = tuple(directions_of(groups, results.labels))
+        done = any(record.status == "done" for group in groups for record in group.records)
+        for name in protocols if done else ():
             having = tuple(row for row in rows[name] if row.values)
             yield PerQueryTable(data, results.protocol_id(data, name), selection, having, columns)

@@ -155,6 +155,7 @@ class Results:
 
     @cached_property
     def _with_gallery(self) -> set[Data]:
+        """Return the data with a separate gallery split."""
         return {
             data_of(record)
             for record in self.records

@@ -75,8 +75,7 @@ def sensitivities_of(
             members.sort(key=lambda group: [_order(value) for value in _values(group, settings)])
             usual = _usual(members, results.labels)
             title = _title(members[0], settings, usual, groups)
-            records = [record for group in members for record in group.records]
-            directions = directions_of(records, results.labels)
+            directions = directions_of(members, results.labels)
             for protocol in (results.protocol_id(data, name) for name in protocols):
                 rows = rows_of(results, members, directions, protocol, selection)
                 points = []

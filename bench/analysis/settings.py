@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shlex
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -176,21 +174,17 @@ def tunings_of(trials: Iterable[Trial]) -> list[Tuning]:
     return [_tuning(*key, members) for key, members in sorted(groups.items())]
 
 
-def trials_csv(tunings: Sequence[Tuning]) -> str:
-    """Return every attempt as a line, numbers in full precision but for seconds."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(FIELDS)
+def trial_rows(tunings: Iterable[Tuning]) -> Iterator[tuple[object, ...]]:
+    """Yield every attempt as a row of `FIELDS`, numbers in full precision but for seconds."""
     for tuning in tunings:
         data, key, seeds = tuning.data, tuning.key, " ".join(map(str, tuning.seeds))
-        about = data.dataset, data.kind, data.fingerprint, data.profile, data.device, data.harness
-        cell = key.method, key.code, "+".join(key.modalities), key.threads
-        how = *cell, seeds, tuning.sampler, tuning.pruner
         for attempt in tuning.attempts:
-            best = "best" if attempt is tuning.best else ""
-            numbers = attempt.value, f"{attempt.seconds:.1f}"
-            writer.writerow([*about, *how, _written(attempt.changes), *numbers, attempt.status, best])
-    return out.getvalue()
+            yield (
+                *(data.dataset, data.kind, data.fingerprint, data.profile, data.device, data.harness),
+                *(key.method, key.code, "+".join(key.modalities), key.threads, seeds),
+                *(tuning.sampler, tuning.pruner, _written(attempt.changes), attempt.value),
+                *(f"{attempt.seconds:.1f}", attempt.status, "best" if attempt is tuning.best else ""),
+            )
 
 
 def _tuning(data: Data, key: RowKey, sampler: Sampler, pruner: Pruner, trials: Sequence[Trial]) -> Tuning:

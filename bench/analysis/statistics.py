@@ -272,24 +272,22 @@ def omnibus(scores: Array) -> Omnibus | None:
 
     Where every method is tied with every other on every dataset, nothing differs: p = 1.
     """
-    from scipy.special import chdtrc, fdtrc
+    from scipy.special import fdtrc
+    from scipy.stats import friedmanchisquare
 
     methods, datasets = scores.shape
     if methods < 3 or datasets < 2:
         return None
     placed = ranks(scores)
-    total = datasets * methods * (methods**2 - 1)
-    tied = [np.unique(column, return_counts=True)[1] for column in placed.T]
-    ties = sum(int((counts**3 - counts).sum()) for counts in tied)
-    if ties == total:
+    if (placed == placed[0]).all():
         return Omnibus(0.0, 1.0, 0.0, 1.0)
-    between = 12 * np.square(placed.sum(axis=1)).sum() / (datasets * methods * (methods + 1))
-    statistic = float((between - 3 * datasets * (methods + 1)) / (1 - ties / total))
+    statistic, p = map(float, friedmanchisquare(*placed))
     above, below = methods - 1, (methods - 1) * (datasets - 1)
     room = datasets * (methods - 1) - statistic
     ratio = (datasets - 1) * statistic / room if room > 1e-9 else np.inf
-    p = float(fdtrc(above, below, ratio)) if np.isfinite(ratio) else 0.0
-    return Omnibus(statistic, float(chdtrc(above, statistic)), float(ratio), p)
+    return Omnibus(
+        statistic, p, float(ratio), float(fdtrc(above, below, ratio)) if np.isfinite(ratio) else 0.0
+    )
 
 
 def half_width(deviation: float, seeds: int) -> float:

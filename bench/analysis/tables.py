@@ -137,7 +137,7 @@ def tables_of(results: Results, protocols: Sequence[str], selection: str = "best
     tables = []
     for data, groups in results.groups.items():
         members = [record for group in groups for record in group.records]
-        directions, effective = directions_of(members, results.labels), effective_level(members)
+        directions, effective = directions_of(groups, results.labels), _effective_level(members)
         for protocol in (results.protocol_id(data, name) for name in protocols):
             rows = rows_of(results, groups, directions, protocol, selection)
             columns = (*directions, AVERAGE)
@@ -145,7 +145,7 @@ def tables_of(results: Results, protocols: Sequence[str], selection: str = "best
     return tables
 
 
-def effective_level(records: Sequence[Record]) -> str:
+def _effective_level(records: Sequence[Record]) -> str:
     """Return the level of a condition that records reached, from lowest to highest; empty for clean data."""
     found = {record.result.effective for record in records if record.result is not None}
     levels = sorted(level for level in found if isinstance(level, float | int))
@@ -154,14 +154,17 @@ def effective_level(records: Sequence[Record]) -> str:
     return " to ".join(dict.fromkeys(f"{level:.3g}" for level in (levels[0], levels[-1])))
 
 
-def directions_of(records: Sequence[Record], labels: Labels) -> list[Direction]:
-    """Return all directions of records of one dataset.
+def directions_of(groups: Sequence[RowGroup], labels: Labels) -> list[Direction]:
+    """Return all directions of some rows of one dataset.
 
     They are in the dataset's order of modalities, or else in that of the widest record.
     """
-    present = {name for record in records for name in record.identity.modalities}
-    widest = max((record.identity.modalities for record in records), key=lambda names: (len(names), names))
-    order = labels.modalities(records[0].identity.dataset) or widest
+    found = {record.identity.modalities for group in groups for record in group.records}
+    present, widest = (
+        {name for names in found for name in names},
+        max(found, key=lambda names: (len(names), names)),
+    )
+    order = labels.modalities(groups[0].identity.dataset) or widest
     known = [name for name in order if name in present]
     return list(permutations([*known, *sorted(present - set(known))], 2))
 

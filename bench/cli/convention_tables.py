@@ -10,6 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final, get_args
 
+from bench.analysis.tables import direction_name
 from bench.cli.formatting import table
 from bench.evaluation.conventions import AVERAGE, NEAR, WHOLE, Match, Reading
 from bench.evaluation.ties import TieRule
@@ -75,8 +76,10 @@ def table_lines(readings: Sequence[Reading]) -> Iterator[str]:
         ]
         usual = [reading for reading in plain if reading in given and reading.protocol.measure == "map"]
         size = f"{counted(here[0].queries or 0, 'query')}, a gallery of {here[0].items}"
-        average = direction == AVERAGE
-        yield from ["", "average over all directions" if average else f"{_name(direction)}: {size}"]
+        yield from [
+            "",
+            "average over all directions" if direction == AVERAGE else f"{direction_name(direction)}: {size}",
+        ]
         yield from _ties_table(whole)
         if len(given) < len(here):  # of several similarities: the whole gallery, a line per rule
             shown = [reading for reading in plain if reading.share == WHOLE]
@@ -112,7 +115,7 @@ def match_lines(printed: float, matches: Sequence[Match]) -> Iterator[str]:
     for match in matches:
         reading = match.reading
         rule = replace(reading.protocol, ties="expected", empty="zero").id
-        key = _name(reading.direction), rule, reading.similarity or "", _part(reading.share)
+        key = direction_name(reading.direction), rule, reading.similarity or "", _part(reading.share)
         groups.setdefault(key, []).append(match)
     rows = []
     for parts, members in groups.items():
@@ -124,10 +127,6 @@ def match_lines(printed: float, matches: Sequence[Match]) -> Iterator[str]:
     yield f"{printed:g} may be, the nearest first:"
     headings = ["direction", "rule", "similarity", "gallery", "ties", "queries without hits"]
     yield from table(rows, [*headings, "nearest", "difference"])
-
-
-def _name(direction: tuple[str, str]) -> str:
-    return "average" if direction == AVERAGE else f"{direction[0]}→{direction[1]}"
 
 
 def _pivot(

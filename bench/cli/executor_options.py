@@ -176,6 +176,7 @@ class DaskMachines:
 
     @cached_property
     def _cluster(self) -> Cluster:
+        """Connect to the cluster, and return it."""
         from bench.execution.dask_cluster import open_cluster
 
         patience = _PATIENCE if self.executor.patience is None else self.executor.patience

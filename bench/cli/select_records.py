@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,6 @@ from bench.experiment.stale import stale_records
 from bench.records.protocols import base_of
 from bench.records.schema import Identity, Metric, Record, Series
 from bench.records.store import Store
-
-T = TypeVar("T")
 
 _LISTED: Final = 6  # cells that a message names; the others are counted
 
@@ -59,18 +57,12 @@ class RecordOptions:
         """Return the filter of these options for some records."""
         clean = [CLEAN] if any(not record.identity.condition for record in records) else []
 
-        def given(value: T | None) -> tuple[T, ...]:
-            return () if value is None else (value,)
-
-        return Filter(
-            variants=given(self.variant),
-            profiles=given(self.profile),
-            seeds=given(self.seed),
-            modalities=words_of(self.modalities or ()),
-            fingerprints=given(self.data_version),
-            records=given(self.record),
-            conditions=condition_words(given(self.condition), records) or clean,
-        )
+        names = ("variants", "profiles", "seeds", "fingerprints", "records")
+        values = (self.variant, self.profile, self.seed, self.data_version, self.record)
+        pairs = zip(names, values, strict=True)
+        given: dict[str, Any] = {name: [value] for name, value in pairs if value is not None}
+        conditions = condition_words([self.condition] if self.condition else [], records) or clean
+        return Filter(modalities=words_of(self.modalities or ()), conditions=conditions, **given)
 
 
 def condition_words(words: Sequence[str], records: Sequence[Record]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from bench import registry
-from bench.analysis.settings import trials_csv, tunings_of
+from bench.analysis.settings import FIELDS, trial_rows, tunings_of
 from bench.atomic import write_whole
 from bench.cli.executor_options import DeviceOptions, LocalMachine, kind_of
 from bench.cli.formatting import and_more, say
@@ -29,6 +29,7 @@ from bench.experiment.tuning import Search
 from bench.plural import counted
 from bench.records import Trial, TrialStore
 from bench.records.trials import Pruner, Sampler
+from bench.report.writers import csv
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def command(
         every_trial += trials
         _say_best(dataset, trials)
     if table is not None:
-        write_whole(table.resolve(), trials_csv(tunings_of(every_trial)))
+        write_whole(table.resolve(), csv.text(FIELDS, trial_rows(tunings_of(every_trial))))
         say(f"all trials: {table}")
     return 2 if left_out else int(any(tuning.best is None for tuning in tunings_of(every_trial)))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -93,8 +92,11 @@ def command(
     if sample.models:
         checks, stopped = [_check_model(record, old, files.data) for record in picked], False
     else:
-        with _new_folder(sample.keep) as new:
-            checks, stopped = _run_again(picked, old, Store(new), devices, files.data)
+        if sample.keep is not None and Store(sample.keep).stamps():  # taken for new ones
+            raise UsageError(f"--keep {sample.keep} holds records already; name a new folder")
+        with tempfile.TemporaryDirectory(prefix="bench-verify-") as temporary:
+            new = Store(sample.keep or Path(temporary))
+            checks, stopped = _run_again(picked, old, new, devices, files.data)
     agreeing = sum(check.drift is not None and check.drift.agrees(sample.tolerance) for check in checks)
     say(*_lines(checks, sample.tolerance), f"{agreeing} of {len(checks)} agree")
     if stopped:
@@ -130,19 +132,6 @@ def _candidates(
         )
     left_out = {item.record.digest for item in stale}
     return [record for record in candidates if record.digest not in left_out]
-
-
-@contextmanager
-def _new_folder(keep: Path | None) -> Iterator[Path]:
-    """Yield the folder for the new records: a temporary one, or one without records.
-
-    Raises:
-        UsageError: if it has records: an older one might be taken for a new one.
-    """
-    if keep is not None and Store(keep).stamps():
-        raise UsageError(f"--keep {keep} holds records already; name a new folder")
-    with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
-        yield keep or Path(folder)
 
 
 def _run_again(

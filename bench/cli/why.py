@@ -54,14 +54,15 @@ def command(
     if len(chosen) == 1:
         say(*_report(chosen[0], records, Store(folder.results), labels))
     else:
-        rows = {record.digest: _label(record, _peers(record, records), labels) for record in chosen}
+        groups = by_data(records)
+        rows = {record.digest: _label(record, groups[data_of(record)], labels) for record in chosen}
         narrowings = {record.digest: narrowing(record, chosen) for record in chosen}
         say(*overview_lines(chosen, rows, narrowings))
     return int(bool(problems))
 
 
 def _report(record: Record, records: Sequence[Record], store: Store, labels: Labels) -> Iterator[str]:
-    peers = _peers(record, records)
+    peers = by_data(records)[data_of(record)]
     context = CellContext(
         label=_label(record, peers, labels),
         folder=str(store.runs / record.digest),
@@ -111,11 +112,6 @@ def _ranks(record: Record, peers: Sequence[Record], store: Store, labels: Labels
     yield from position_lines(tables[0], row)
     if not small:
         yield f"more than {_TESTED} queries: the marks of its tests are in the report"
-
-
-def _peers(record: Record, records: Sequence[Record]) -> list[Record]:
-    """Return the records that share a table with one."""
-    return by_data(records)[data_of(record)]
 
 
 def _label(record: Record, peers: Sequence[Record], labels: Labels) -> str:

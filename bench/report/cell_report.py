@@ -15,7 +15,7 @@ from tabulate import tabulate
 from bench.analysis.chance import advice
 from bench.analysis.comparisons import marks_note
 from bench.analysis.convergence import TraceSummary
-from bench.analysis.findings import ranks_in_table, references
+from bench.analysis.findings import ranks_in_table
 from bench.analysis.groups import data_of, device_of
 from bench.analysis.labels import EARLIER
 from bench.analysis.settings import settings_provenance
@@ -218,8 +218,11 @@ def _made(record: Record) -> Iterator[str]:
     run, identity = record.environment, record.identity
     seconds = ", ".join(f"{name} {value:.2f} s" for name, value in sorted(run.seconds.items()))
     yield f"{run.started}: {seconds or 'no times'}"
-    gpu = f", on the GPU {_size(run.peak_device_memory)}" if run.peak_device_memory else ""
-    yield f"memory {_size(run.peak_memory)}{gpu}"
+    memory, device = (
+        f"{(size or 0) / _MEBIBYTE:.0f} MiB" for size in (run.peak_memory, run.peak_device_memory)
+    )
+    gpu = f", on the GPU {device}" if run.peak_device_memory else ""
+    yield f"memory {'unknown' if run.peak_memory is None else memory}{gpu}"
     if run.reused:
         yield f"not trained: only pairs change, and the method makes no use of them; numbers of {run.reused}"
     yield f"on {run.device}; {', '.join(f'{name} {value}' for name, value in sorted(run.host.items()))}"
@@ -237,10 +240,6 @@ def _averages(metrics: Sequence[Metric]) -> dict[str, float]:
     return {protocol: sum(found) / len(found) for protocol, found in values.items()}
 
 
-def _size(size: int | None) -> str:
-    return "unknown" if size is None else f"{size / _MEBIBYTE:.0f} MiB"
-
-
 def _wrapped(cell: object) -> str:
     lines = str(cell).splitlines()
     parts = (textwrap.wrap(line, _WIDTH, break_long_words=False, break_on_hyphens=False) for line in lines)
@@ -255,8 +254,7 @@ def position_lines(table: Table, row: Row) -> Iterator[str]:
         entry = rank.entry
         number = f"{entry.mean:.4f}" + ("" if entry.deviation is None else f" ± {entry.deviation:.4f}")
         best = "" if rank.best_mean is None else f"{rank.best} {rank.best_mean:.4f}"
-        points = references(table, row, rank.column)
-        floor = ", ".join(f"{label} {mean:.4f}" for label, mean in points.items())
+        floor = ", ".join(f"{label} {mean:.4f}" for label, mean in rank.points.items())
         cells = [direction_name(rank.column), number, entry.seeds, f"{rank.rank} of {rank.of}", best, floor]
         rows.append([*cells, entry.mark] if tested else cells)
     headings = ["direction", table.protocol, "seeds", "rank", "best other", "reference points"]

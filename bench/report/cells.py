@@ -58,9 +58,10 @@ def number_cell(
     return Cell(format(value, form), number=float(value), records=tuple(records))
 
 
-def number_cells(form: str, *values: float | None, records: Sequence[str] = ()) -> list[Cell]:
-    """Return several numbers in one format."""
-    return [number_cell(value, form, records) for value in values]
+def number_cells(forms: str, *values: float | None, records: Sequence[str] = ()) -> list[Cell]:
+    """Return several numbers; ``forms`` has a format for each, or one for all."""
+    every = forms.split() if " " in forms else [forms] * len(values)
+    return [number_cell(value, form, records) for value, form in zip(values, every, strict=True)]
 
 
 def spread_cell(
@@ -74,17 +75,16 @@ def spread_cell(
     return Cell(text, mark=mark, number=spread.mean, records=tuple(records), spread=deviation)
 
 
-def top_two(entries: Iterable[Entry], protocol: str) -> list[str]:
-    """Return the two best means as printed: means that are printed alike have the same rank."""
-    means = {f"{entry.mean:.3f}": entry.mean for entry in entries if entry.mean is not None}
-    return sorted(means, key=means.__getitem__, reverse=not is_rank(protocol))[:2]
-
-
 def tops_of(
     columns: Iterable[_Key], rows: Sequence[Mapping[_Key, Entry]], protocol: str, count: int = 2
 ) -> dict[_Key, list[str]]:
-    """Return the best means of each column as printed, at most two."""
-    return {column: top_two((row[column] for row in rows), protocol)[:count] for column in columns}
+    """Return the best means of each column as printed: means that are printed alike have the same rank."""
+    found = {}
+    for column in columns:
+        entries = (row[column] for row in rows)
+        means = {f"{entry.mean:.3f}": entry.mean for entry in entries if entry.mean is not None}
+        found[column] = sorted(means, key=means.__getitem__, reverse=not is_rank(protocol))[:count]
+    return found
 
 
 def entry_cell(entry: Entry, tops: Sequence[str] = (), mark: str = "", form: str = ".3f") -> Cell:

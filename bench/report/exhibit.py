@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from bench.analysis.across_datasets import BlockKey
 from bench.analysis.groups import Data
@@ -30,11 +30,6 @@ class Subject(NamedTuple):
     fingerprint: str = ""  # digest of the data
     made: str = ""  # device and versions, in words
     condition: str = ""  # of the data; empty for clean data, which is shown beside any condition
-
-    @property
-    def filters(self) -> dict[str, str]:
-        """Return the fields that the page can be filtered by, without empty ones."""
-        return {name: value for name in FILTERS if (value := getattr(self, name))}
 
 
 EVERYTHING: Final = Subject()
@@ -75,11 +70,6 @@ class Cell:
     number: float | None = None  # the number in full precision, if any
     records: tuple[str, ...] = ()  # digests of the records of the number, or of those that lack it
     spread: str = ""  # the deviation over seeds as printed; empty where there is none
-
-    @property
-    def shown(self) -> str:
-        """Return the text with its spread."""
-        return f"{self.text} ± {self.spread}" if self.spread else self.text
 
 
 @dataclass(frozen=True)
@@ -191,11 +181,6 @@ class Topic:
     csv_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # path -> columns, even if empty
     files: Callable[[ReportData], Mapping[str, str]] = lambda _: {}  # gives further files, by path
 
-    @property
-    def markdown_file(self) -> str:
-        """Return the path of its Markdown page; empty where it has none."""
-        return "" if self.file == "-" else self.file or f"{self.name}.md"
-
 
 def data_figure(
     stem: str, data: Data, title: str, caption: str, alt: str, draw: Callable[[], Figure]
@@ -207,16 +192,15 @@ def data_figure(
 
 
 def plain_table(
-    name: str, caption: str, headings: Sequence[str], lines: Sequence[Line], **more: object
+    name: str, caption: str, headings: Sequence[str], lines: Sequence[Line], **more: Any
 ) -> TableExhibit:
     """Return a table without groups; the first heading is that of the labels."""
-    columns = tuple(map(Column, headings[1:]))
-    return TableExhibit(name, caption, headings[0], columns, tuple(lines), **more)  # type: ignore[arg-type]
+    return TableExhibit(name, caption, headings[0], tuple(map(Column, headings[1:])), tuple(lines), **more)
 
 
 def data_table(
-    name: str, caption: str, data: Data, headings: Sequence[str], lines: Sequence[Line], **more: object
+    name: str, caption: str, data: Data, headings: Sequence[str], lines: Sequence[Line], **more: Any
 ) -> TableExhibit:
-    """Return a `plain_table` about one data, which is its subject and title unless others are given."""
-    more = {"title": dataset_title(data.dataset, data.condition), "subject": data_subject(data), **more}
-    return plain_table(name, caption, headings, lines, **more)
+    """Return a `plain_table` about one data, which are its usual ``title``, and a ``protocol`` if given."""
+    subject, title = data_subject(data, more.pop("protocol", "")), dataset_title(data.dataset, data.condition)
+    return plain_table(name, caption, headings, lines, **{"title": title, "subject": subject, **more})

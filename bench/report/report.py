@@ -125,7 +125,7 @@ def topic_files(
         values = {path: csv.text(fields, []) for path, fields in topic.csv_files.items()}
         values |= csv.files(exhibits)
         singles |= values | dict(topic.files(data))
-        page = topic.markdown_file
+        page = "" if topic.file == "-" else topic.file or f"{topic.name}.md"
         if page and (any(parts) or not (pages.get(page) or "/" in page)):
             pages.setdefault(page, []).append(topic)
             linked.setdefault(page, []).extend([] if ".md" in topic.formats else values)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from bench.analysis.ablations import Ablation, ablations_of, with_tests
+from bench.analysis.ablations import Ablation, ablations_of
 from bench.analysis.across_datasets import Block, DatasetTests, blocks_of, dataset_tests_of
 from bench.analysis.comparisons import Family, families_against, with_marks
 from bench.analysis.condition_levels import LevelSeries, Loss, level_series, losses_of
@@ -109,11 +109,6 @@ class ReportData:
     def ablations(self) -> list[Ablation]:
         """Return every method's variants against the method itself, without tests."""
         return ablations_of(self.results, self.protocols, self.selection)
-
-    @cached_property
-    def tested_ablations(self) -> list[Ablation]:
-        """Return the ablations, tested over queries."""
-        return [with_tests(ablation, self.per_query_tables) for ablation in self.ablations]
 
     @cached_property
     def sensitivities(self) -> list[Sensitivity]:

@@ -10,7 +10,7 @@ import pytest
 
 from bench import registry
 from bench.analysis.convergence import trace_summary
-from bench.analysis.findings import ranks_in_table, references, row_with_record
+from bench.analysis.findings import ranks_in_table, row_with_record
 from bench.analysis.groups import Data
 from bench.analysis.settings import settings_provenance
 from bench.analysis.tables import AVERAGE, Entry, Row, Table
@@ -135,5 +135,5 @@ def test_reference_points_and_missing_numbers_do_not_compete(table: Table) -> No
     assert ranks["A"] == ranks["C"] == [(2, 3, "B")] * 2
     assert ranks["D"] == []
     assert ranks["Floor"] == [(1, 4, "B")] * 2
-    assert references(table, table.rows[0], IT) == {"Floor": 0.9}
-    assert references(table, table.rows[-1], IT) == {}
+    assert ranks_in_table(table, table.rows[0])[0].points == {"Floor": 0.9}
+    assert ranks_in_table(table, table.rows[-1])[0].points == {}

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from bench.report import ReportData
 from bench.report.figures.settings import setting_figures
-from bench.report.figures.variants import choice_figures, component_figures
+from bench.report.figures.variants import variant_figures
 from tests.analysis.making import Shelf, with_result
 from tests.analysis.studies import LABELS, VARIANTS, add
 from tests.report.figuring import drawn, require_legible, texts_of
@@ -49,7 +49,7 @@ def test_bars_show_the_method_first_then_its_variants_and_choices_are_by_quality
     names: tuple[str, ...],
 ) -> None:
     data = report_data(ablated(names))
-    (picture,) = component_figures(data)
+    picture, *_ = variant_figures(data)
     with drawn(picture) as figure:
         require_legible(figure)
         left, right = figure.axes
@@ -62,7 +62,7 @@ def test_bars_show_the_method_first_then_its_variants_and_choices_are_by_quality
         # `random` differs by so much that its difference is a number beside an arrow
         assert "-0.609" in words(figure)
         assert right.get_xlim()[1] < 0.2
-    (picture,) = choice_figures(data)
+    *_, picture = variant_figures(data)
     with drawn(picture) as figure:
         require_legible(figure)
         rows = [label.get_text().partition(" (")[0] for label in figure.axes[0].get_yticklabels()]
@@ -142,7 +142,7 @@ def test_settings_of_a_method_share_a_figure_and_words_stand_side_by_side() -> N
 
 
 def test_what_has_no_number_has_no_figure() -> None:
-    assert [*component_figures(report_data(Shelf())), *setting_figures(report_data(Shelf()))] == []
+    assert [*variant_figures(report_data(Shelf())), *setting_figures(report_data(Shelf()))] == []
     shelf = Shelf()
     add(shelf)
     add(shelf, alpha=3.0)

@@ -59,12 +59,8 @@ def with_half_width(spread: Spread | None) -> Spread | None:
     return spread._replace(deviation=half_width(spread.deviation, spread.seeds))
 
 
-def loss_grids(data: ReportData) -> list[FigureExhibit]:
-    """Return a grid of methods by conditions per data."""
-    return [_loss_grid(about, found, data) for about, found in losses_by_data(data).items()]
-
-
-def _loss_grid(about: Data, found: Losses, data: ReportData) -> FigureExhibit:
+def loss_grid(about: Data, found: Losses, data: ReportData) -> FigureExhibit:
+    """Return a grid of methods by conditions for one data."""
     methods = methods_of(found)
     columns, cells = columns_of(found), []
     for key, one in methods.items():
@@ -97,12 +93,8 @@ def _lost(percent: float | None, *, reference: bool) -> Shaded:
     return Shaded(text, 0.0 if reference else max(-1.0, min(1.0, -percent / _FULL)), pale=reference)
 
 
-def level_figures(data: ReportData) -> list[FigureExhibit]:
-    """Return a figure per data and condition with two levels or more, beside clean data."""
-    return [_figure(*one, data) for one in data.losses if len(one[0].levels) > 1]
-
-
-def _figure(series: LevelSeries, losses: Sequence[Loss], data: ReportData) -> FigureExhibit:
+def level_figure(series: LevelSeries, losses: Sequence[Loss], data: ReportData) -> FigureExhibit:
+    """Return a figure of a condition with several levels on one data, beside clean data."""
     levels = list(series.tables)
     losses = [one for one in losses if any(one.entries[level].seeds for level in series.levels)]
     keys = [one.key.method for one in losses]

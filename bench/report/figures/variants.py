@@ -40,27 +40,17 @@ class Bar(NamedTuple):
     chosen: bool = False  # whether the method chose so in most of its fits
 
 
-def component_figures(data: ReportData) -> list[FigureExhibit]:
-    """Return bars per method with variants; those that fix a choice among modalities have a figure apart."""
+def variant_figures(data: ReportData) -> list[FigureExhibit]:
+    """Return bars per method with variants, and apart from them those that fix a choice of a modality."""
+    first = [one for one in data.ablations if data.is_first(one.protocol)]
+    others = [[part for part in one.components if part not in one.choices] for one in first]
+    found = [(_components, one, parts) for one, parts in zip(first, others, strict=True)]
+    found += [(_choices, one, [*one.choices]) for one in first]
     return [
-        _components(ablation, others, data.labels)
-        for ablation in data.ablations
-        if data.is_first(ablation.protocol)
-        and _any_known(others := [one for one in ablation.components if one not in ablation.choices])
+        figure(one, parts, data.labels)
+        for figure, one, parts in found
+        if any(part.row.entries[AVERAGE].mean is not None for part in parts)
     ]
-
-
-def choice_figures(data: ReportData) -> list[FigureExhibit]:
-    """Return a figure per method of which variants fix a choice among modalities."""
-    return [
-        _choices(ablation, data.labels)
-        for ablation in data.ablations
-        if data.is_first(ablation.protocol) and _any_known(ablation.choices)
-    ]
-
-
-def _any_known(components: Sequence[Component]) -> bool:
-    return any(one.row.entries[AVERAGE].mean is not None for one in components)
 
 
 def ablation_stem(what: str, ablation: Ablation) -> str:
@@ -82,7 +72,7 @@ def _components(ablation: Ablation, others: Sequence[Component], labels: Labels)
         difference = one.differences[AVERAGE].spread if AVERAGE in one.differences else None
         bars.append(Bar(name, [one.row.entries[direction] for direction in drawn], difference))
         gaps += [] if difference is None else [f"{one.variant} {difference.mean:+.3f}"]
-    what = "directions" if len(drawn) > 1 else _averaged(ablation)
+    what = "directions" if len(drawn) > 1 else f"average over {len(ablation.columns) - 1} directions"
     way, heads = style.look(ablation.method, labels), [direction_name(one) for one in drawn]
     return FigureExhibit(
         ablation_stem("components", ablation),
@@ -96,11 +86,11 @@ def _components(ablation: Ablation, others: Sequence[Component], labels: Labels)
     )
 
 
-def _choices(ablation: Ablation, labels: Labels) -> FigureExhibit:
+def _choices(ablation: Ablation, choices: Sequence[Component], labels: Labels) -> FigureExhibit:
     setting, default = ablation.choice
     most = max(ablation.chosen.values(), default=0)
     bars = []
-    for one in ablation.choices:
+    for one in choices:
         count = ablation.chosen.get(one.modality, 0)
         label = one.modality + (f" (chosen {count}\N{MULTIPLICATION SIGN})" if count else "")
         quality, average = ablation.quality.get(one.modality), one.row.entries[AVERAGE]
@@ -115,15 +105,12 @@ def _choices(ablation: Ablation, labels: Labels) -> FigureExhibit:
         f"Choice of a modality by {ablation.label}: {data_name(ablation.data)}",
         f"{ablation.label} with one modality's {setting} instead of its own choice "
         f"({setting_text(default)}). {_about(ablation)} Left: the quality S_k that it chooses by. Right: "
-        f"{_averaged(ablation)}. Deviations over seeds. Filled: what most of its fits chose ({chosen}).",
+        f"average over {len(ablation.columns) - 1} directions. Deviations over seeds. Filled: what most of "
+        f"its fits chose ({chosen}).",
         f"mAP by modality, highest quality first: {', '.join(scores)}.",
         data_subject(ablation.data),
         partial(_draw_choices, bars, itself, setting, style.look(ablation.method, labels), ablation.protocol),
     )
-
-
-def _averaged(ablation: Ablation) -> str:
-    return f"average over {len(ablation.columns) - 1} directions"
 
 
 def _about(ablation: Ablation) -> str:

@@ -34,7 +34,8 @@ def payload(records: Sequence[Record], data: ReportData) -> Markup:
                 rows = [[visible(str(cell)) for cell in row] for row in item.rows]
                 items.append({"head": [*map(visible, item.headings)], "rows": rows})
             else:
-                items.append("\n".join(map(visible_line, item.splitlines())))
+                lines = ((line[: len(line) - len(line.lstrip(" "))], line) for line in item.splitlines())
+                items.append("\n".join(indent + visible(line) for indent, line in lines))
         content = {"title": section.title, "items": items, "verbatim": section.verbatim}
         key = repr(content)
         if key not in sections:
@@ -64,11 +65,6 @@ def _record(record: Record, data: ReportData, number_of: Callable[[Section], int
         "values": _values(record, data),
         "sections": [*map(number_of, cell_report(record))],
     }
-
-
-def visible_line(line: str) -> str:
-    """Return a line as `visible` does, its indentation kept."""
-    return line[: len(line) - len(line.lstrip(" "))] + visible(line)
 
 
 def _values(record: Record, data: ReportData) -> dict[str, dict[str, str]]:

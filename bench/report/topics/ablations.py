@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final
 
-from bench.analysis.ablations import Ablation, Component, unablated
+from bench.analysis.ablations import Ablation, Component, unablated, with_tests
 from bench.analysis.comparisons import HOLDS, MODELS_ONLY
 from bench.analysis.groups import Data, by_data
 from bench.analysis.labels import Labels
@@ -28,12 +28,11 @@ from bench.report.cells import (
     setting_text,
     shown_columns,
     spread_cell,
-    top_two,
     tops_of,
 )
 from bench.report.exhibit import Cell, Column, Line, Listing, Part, TableExhibit, Topic, Values, data_subject
 from bench.report.figures.settings import heading, sensitivity_stem, setting_figures, uneven_seeds
-from bench.report.figures.variants import ablation_stem, choice_figures, component_figures
+from bench.report.figures.variants import ablation_stem, variant_figures
 from bench.report.report_data import ReportData
 from bench.report.text import data_name
 
@@ -62,7 +61,7 @@ _INTRODUCTION: Final = (
 
 def parts(data: ReportData) -> list[Part]:
     """Return components, choices among modalities and settings, and commands for those without a run."""
-    ablations = data.tested_ablations
+    ablations = [with_tests(one, data.per_query_tables) for one in data.ablations]
     components = [_components(one, data.labels) for one in ablations]
     gaps = missing(data)
     return [
@@ -76,9 +75,7 @@ def parts(data: ReportData) -> list[Part]:
 
 def figures(data: ReportData) -> list[Part]:
     """Return bars of variants, choices among modalities, and lines and grids of settings."""
-    return [
-        Part("Charts", exhibits=[*component_figures(data), *choice_figures(data), *setting_figures(data)])
-    ]
+    return [Part("Charts", exhibits=[*variant_figures(data), *setting_figures(data)])]
 
 
 def _components(ablation: Ablation, labels: Labels) -> TableExhibit:
@@ -294,7 +291,7 @@ def _curve(one: Sensitivity) -> TableExhibit:
 
 def _grid(one: Sensitivity) -> TableExhibit:
     points = {tuple(map(setting_text, point.values)): point for point in one.points}
-    tops = top_two((point.row.entries[AVERAGE] for point in one.points), one.protocol)[:1]
+    tops = tops_of([AVERAGE], [point.row.entries for point in one.points], one.protocol, 1)[AVERAGE]
     across = one.values(1)
 
     def cell(*values: Any) -> Cell:

@@ -21,11 +21,11 @@ from bench.analysis.statistics import ALPHA, LEVEL
 from bench.analysis.tables import ABSENT, AVERAGE, NOT_RUN
 from bench.conditions.names import SAME
 from bench.report.cells import DATA_FIELDS, data_values, entry_cell, number_cell, spread_cell
-from bench.report.exhibit import Cell, Line, Part, TableExhibit, Topic, Values, data_subject, data_table
+from bench.report.exhibit import Cell, Line, Part, TableExhibit, Topic, Values, data_table
 from bench.report.figures.condition_levels import (
     columns_of,
-    level_figures,
-    loss_grids,
+    level_figure,
+    loss_grid,
     losses_by_data,
     methods_of,
     with_half_width,
@@ -88,7 +88,7 @@ def parts(data: ReportData) -> list[Part]:
         Part("Levels and drop from clean data", exhibits=losses, notes=(_LOSS_NOTE,)),
         Part("Which methods take which condition", exhibits=flexible, notes=(_FLEXIBLE_NOTE,)),
         Part("Paired tests by level", exhibits=tests, notes=(_TEST_NOTE,)),
-        Part("Choices among modalities", exhibits=_choice_exhibits(data), notes=(_CHOICE_NOTE,)),
+        Part("Choices among modalities", exhibits=[*_choice_exhibits(data)], notes=(_CHOICE_NOTE,)),
         *([Part("Optimism of clean validation", (_OPTIMISM,), optimism)] if optimism else []),
     ]
 
@@ -104,7 +104,7 @@ def _exhibit(
         headings,
         lines,
         title=f"{series.data.dataset}: {series.name}",
-        subject=data_subject(series.data, series.protocol),
+        protocol=series.protocol,
         **more,
     )
 
@@ -131,7 +131,7 @@ def _drop_exhibits(data: ReportData) -> Iterator[TableExhibit]:
             about,
             ("Method", CLEAN, *heads),
             lines,
-            subject=data_subject(about, protocol),
+            protocol=protocol,
             notes=_reached([series for series, _ in found]),
         )
 
@@ -155,47 +155,42 @@ def _is_nominal(effective: str, level: str) -> bool:
         return effective == level
 
 
-def _choice_exhibits(data: ReportData) -> list[TableExhibit]:
-    """Return a table per data and method that chooses among modalities: numbers of every choice."""
+def _choice_exhibits(data: ReportData) -> Iterator[TableExhibit]:
+    """Yield a table per data and method that chooses among modalities: numbers of every choice."""
     groups: dict[tuple[Data, str], list[Ablation]] = defaultdict(list)
     for one in data.ablations:
         if one.choices and one.usual and data.is_first(one.protocol):
             groups[clean_of(one.data), one.method].append(one)
-    return [
-        _choice_exhibit(about, sorted(members, key=lambda one: condition_order(one.data.condition)))
-        for (about, _), members in groups.items()
-        if any(one.data.condition != CLEAN for one in members)
-    ]
-
-
-def _choice_exhibit(about: Data, members: Sequence[Ablation]) -> TableExhibit:
-    first = members[0]
-    names = list(dict.fromkeys(part.modality for one in members for part in one.choices))
-    lines = []
-    for one in members:
-        fixed = {part.modality: part for part in one.choices}
-        chosen = ", ".join(f"{name} {count}" for name, count in one.chosen.items())
-        cells = [Cell(chosen), entry_cell(one.full.entries[AVERAGE])]
-        for name in names:
-            part = fixed.get(name)
-            difference = part.differences.get(AVERAGE) if part else None
-            spread = with_half_width(difference.spread if difference else None)
-            cells += [
-                spread_cell(one.quality.get(name), ".3f", (), "not noted"),
-                entry_cell(part.row.entries[AVERAGE] if part else ABSENT),
-                spread_cell(spread, "+.3f", (), "no pair"),
-            ]
-        lines.append(Line(one.data.condition, tuple(cells), search=one.label))
-    heads = [head for name in names for head in (f"S_k {name}", f"{name} alone", f"{name} minus chosen")]
-    return data_table(
-        file_stem("choices-by-condition", first.method, data_stem(about)),
-        f"{first.label}, one modality against its choice, {first.protocol} — {data_name(about)}",
-        about,
-        ("condition", "chosen (fits)", first.label, *heads),
-        lines,
-        title=f"{about.dataset}: {first.label}",
-        subject=data_subject(about, first.protocol),
-    )
+    for (about, method), members in groups.items():
+        if all(one.data.condition == CLEAN for one in members):
+            continue
+        members.sort(key=lambda one: condition_order(one.data.condition))
+        names, lines = list(dict.fromkeys(part.modality for one in members for part in one.choices)), []
+        for one in members:
+            fixed = {part.modality: part for part in one.choices}
+            chosen = ", ".join(f"{name} {count}" for name, count in one.chosen.items())
+            cells = [Cell(chosen), entry_cell(one.full.entries[AVERAGE])]
+            for name in names:
+                part = fixed.get(name)
+                difference = part.differences.get(AVERAGE) if part else None
+                spread = with_half_width(difference.spread if difference else None)
+                cells += [
+                    spread_cell(one.quality.get(name), ".3f", (), "not noted"),
+                    entry_cell(part.row.entries[AVERAGE] if part else ABSENT),
+                    spread_cell(spread, "+.3f", (), "no pair"),
+                ]
+            lines.append(Line(one.data.condition, tuple(cells), search=one.label))
+        label, protocol = members[0].label, members[0].protocol
+        heads = [head for name in names for head in (f"S_k {name}", f"{name} alone", f"{name} minus chosen")]
+        yield data_table(
+            file_stem("choices-by-condition", method, data_stem(about)),
+            f"{label}, one modality against its choice, {protocol} — {data_name(about)}",
+            about,
+            ("condition", "chosen (fits)", label, *heads),
+            lines,
+            title=f"{about.dataset}: {label}",
+            protocol=protocol,
+        )
 
 
 def _loss_exhibit(series: LevelSeries, losses: Sequence[Loss]) -> TableExhibit:
@@ -306,10 +301,9 @@ def _optimism_exhibits(data: ReportData) -> Iterator[TableExhibit]:
 
 def figures(data: ReportData) -> list[Part]:
     """Return a grid of losses per data, and a figure per data and condition of several levels."""
-    return [
-        Part("What is lost", exhibits=loss_grids(data)),
-        Part("mAP against the level", exhibits=level_figures(data)),
-    ]
+    grids = [loss_grid(*each, data) for each in losses_by_data(data).items()]
+    levels = [level_figure(*each, data) for each in data.losses if len(each[0].levels) > 1]
+    return [Part("What is lost", exhibits=grids), Part("mAP against the level", exhibits=levels)]
 
 
 TOPIC: Final = Topic(

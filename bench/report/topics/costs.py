@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from bench.analysis.costs import ScoreAndCost, costs_of, pareto_front, score_and_cost, shares_of
 from bench.analysis.tables import Table
-from bench.report.cells import number_cell, number_cells
+from bench.report.cells import number_cells
 from bench.report.exhibit import (
     FigureExhibit,
     Line,
@@ -37,8 +37,8 @@ def parts(data: ReportData) -> list[Part]:
         made = made_by(device, harness)
         lines = []
         for one in shares:
-            of_all = (number_cell(one.seconds, ".1f"), number_cell(one.share, ".1%"))
-            lines.append(Line(one.label, (number_cell(one.cells, "d"), *of_all), one.label))
+            cells = number_cells("d .1f .1%", one.cells, one.seconds, one.share)
+            lines.append(Line(one.label, tuple(cells), one.label))
         exhibits.append(
             plain_table(
                 file_stem("shares", profile, *made_by_stem(device, harness)),
@@ -53,9 +53,9 @@ def parts(data: ReportData) -> list[Part]:
     for about, costs in costs_of(data.results).items():
         lines = []
         for cost in costs:
-            seconds = (*number_cells(",.2f", cost.fit, cost.evaluate), number_cell(cost.total, ",.1f"))
-            memory = number_cells(",.0f", _mebibytes(cost.memory), _mebibytes(cost.device_memory))
-            lines.append(Line(cost.label, (number_cell(cost.cells, "d"), *seconds, *memory), cost.label))
+            numbers = cost.cells, cost.fit, cost.evaluate, cost.total, *map(_mebibytes, cost.peaks)
+            cells = number_cells("d ,.2f ,.2f ,.1f ,.0f ,.0f", *numbers)
+            lines.append(Line(cost.label, tuple(cells), cost.label))
         name = f"costs_{data_stem(about)}"
         headings = ("Method", "cells", "fit s", "evaluate s", "all s", "peak MiB", "GPU peak MiB")
         exhibits.append(data_table(name, data_name(about), about, headings, lines, fold="all"))

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from itertools import compress
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.analysis.snapshots import CurvedRow, MeanCurves, curved_rows
 from bench.analysis.tables import AVERAGE, Direction, Table
 from bench.report.exhibit import FigureExhibit, Part, Topic, data_figure
 from bench.report.figures import style
 from bench.report.report_data import ReportData
-
-Numbers = NDArray[Any]
 
 _APART: Final = 2  # directions up to which each has a column; of more, their mean is shown
 _COLUMNS: Final = 5  # of the legend
@@ -91,7 +88,10 @@ def _draw(
         by_rank, column = divmod(index, len(directions))
         curves = [row.curves[directions[column]] for row in rows]
         lines = [(one.ranks, one.precision) if by_rank else (one.levels, one.interpolated) for one in curves]
-        low, high = _limits([y for _, y in lines], rows)
+        bounded = [y for (_, y), row in zip(lines, rows, strict=True) if row.row.role != "reference"]
+        within = np.concatenate(bounded or [y for _, y in lines])  # reference points do not stretch the axis
+        edge = max(0.04 * float(np.ptp(within)), 0.01)
+        low, high = max(float(within.min()) - edge, -0.01), min(float(within.max()) + edge, 1.01)
         shown = [float(np.median(y)) >= low for _, y in lines]
         hidden = [was and not now for was, now in zip(hidden, shown, strict=True)]
         drawn = compress(zip(lines, looks, strict=True), shown)
@@ -117,14 +117,6 @@ def _label_ranks(axis: style.Axes, curves: MeanCurves, *, named: bool) -> None:
     axis.xaxis.set_major_locator(FixedLocator(curves.ranks.tolist()))
     axis.xaxis.set_major_formatter(FixedFormatter([f"{k:,}" for k in curves.ranks.tolist()]))
     axis.xaxis.set_minor_locator(NullLocator())
-
-
-def _limits(lines: Sequence[Numbers], rows: Sequence[CurvedRow]) -> tuple[float, float]:
-    """Return the limits of the axis; reference points such as chance do not stretch it."""
-    competing = [y for y, row in zip(lines, rows, strict=True) if row.row.role != "reference"] or lines
-    low, high = min(float(y.min()) for y in competing), max(float(y.max()) for y in competing)
-    room = max(0.04 * (high - low), 0.01)
-    return max(low - room, -0.01), min(high + room, 1.01)
 
 
 TOPIC: Final = Topic("curves", "Precision and recall", figures=figures, file="-")

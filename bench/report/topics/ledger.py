@@ -9,7 +9,7 @@ from typing import Final, get_args
 from bench.analysis.groups import Data, data_order
 from bench.analysis.labels import Labels
 from bench.analysis.ledger import CLOSE, REPRODUCED, LedgerRow, Verdict, confined_to, ledger_of, run_command
-from bench.analysis.tables import AVERAGE, direction_name
+from bench.analysis.tables import ABSENT, AVERAGE, direction_name
 from bench.report.cells import data_values, entry_cell, entry_values, number_cell
 from bench.report.exhibit import (
     Cell,
@@ -109,32 +109,32 @@ def _compared(data: Data, rows: Sequence[LedgerRow], sources: dict[str, int], la
     used = dict.fromkeys(row.value.source for row in ordered)
     remarks = dict.fromkeys(row.meaning.remark for row in ordered if row.meaning.remark)
     notes = (*(f"[{sources[source]}] {source}" for source in used), *(f"Note: {one}." for one in remarks))
+    lines = []
+    for row in ordered:
+        meaning, title, entry = (
+            row.meaning,
+            labels.title(row.meaning.method),
+            row.ours.entry if row.ours else ABSENT,
+        )
+        lacking = Cell(row.because, missing=True)
+        cells = (
+            *(Cell(direction_name(meaning.direction or AVERAGE)), Cell(meaning.protocol)),
+            *(number_cell(row.value.value, ".4f"), Cell(f"[{sources[row.value.source]}]")),
+            *(entry_cell(entry, form=".4f"), number_cell(entry.seeds, "d")),
+            *(lacking if row.difference is None else number_cell(row.difference, "+.4f"), Cell(row.verdict)),
+        )
+        lines.append(Line(title, cells, search=title))
     numbers = ("published", "source", "ours", "seeds", "difference", "verdict")
     return data_table(
         f"ledger_{data_stem(data)}",
         f"Beside ours: {data_name(data)}",
         data,
         ("Method", "direction", "protocol", *numbers),
-        [_line(row, sources[row.value.source], labels) for row in ordered],
+        lines,
         notes=notes,
         title="",
         fold="numbers" if len(ordered) > _LONG else "",
     )
-
-
-def _line(row: LedgerRow, source: int, labels: Labels) -> Line:
-    assert row.ours is not None
-    entry = row.ours.entry
-    difference = Cell(row.because, missing=True)
-    if row.difference is not None:
-        difference = number_cell(row.difference, "+.4f")
-    cells = (
-        *(Cell(direction_name(row.meaning.direction or AVERAGE)), Cell(row.meaning.protocol)),
-        *(number_cell(row.value.value, ".4f"), Cell(f"[{source}]"), entry_cell(entry, form=".4f")),
-        *(number_cell(entry.seeds, "d"), difference, Cell(row.verdict)),
-    )
-    title = labels.title(row.meaning.method)
-    return Line(title, cells, search=title)
 
 
 def _apart(rows: Sequence[LedgerRow], sources: dict[str, int]) -> TableExhibit:

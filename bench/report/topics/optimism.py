@@ -6,8 +6,8 @@ from itertools import groupby
 from typing import Final
 
 from bench.analysis.optimism import Optimism, optimism_of
-from bench.report.cells import DATA_FIELDS, ONE_SEED_NOTE, data_values, number_cell, number_cells, spread_cell
-from bench.report.exhibit import Line, Part, Topic, Values, data_subject, data_table
+from bench.report.cells import DATA_FIELDS, ONE_SEED_NOTE, data_values, number_cells, spread_cell
+from bench.report.exhibit import Line, Part, Topic, Values, data_table
 from bench.report.report_data import ReportData
 from bench.report.text import data_name, data_stem, file_stem
 
@@ -40,15 +40,14 @@ def parts(data: ReportData) -> list[Part]:
             cells = (
                 *(spread_cell(spread, ".3f", one.records, "not recorded") for spread in rules),
                 spread_cell(one.gain, "+.3f", one.records),
-                *number_cells("+.3f", *one.range),
-                number_cell(len(one.seeds), "d"),
+                *number_cells("+.3f +.3f d", *one.range, len(one.seeds)),
             )
             lines.append(Line(one.label, cells, search=one.label))
         name, caption = file_stem("optimism", data_stem(about), protocol), f"{data_name(about)} — {protocol}"
         notes = (ONE_SEED_NOTE,) if any(len(one.seeds) == 1 for one in members) else ()
-        more = {"notes": notes, "title": "", "subject": data_subject(about, protocol)}
         values = (Values("optimism.csv", FIELDS, list(map(_values, members))),)
-        exhibits.append(data_table(name, caption, about, headings, lines, values=values, **more))
+        more = {"notes": notes, "title": "", "values": values, "protocol": protocol}
+        exhibits.append(data_table(name, caption, about, headings, lines, **more))
     return [Part(text=(_INTRODUCTION, *(() if exhibits else (_NOTHING,))), exhibits=exhibits)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from bench import registry
 from bench.analysis.groups import CLEAN, Data, RowGroup, harness_for_clean
@@ -17,6 +17,7 @@ from bench.records.protocols import base_of
 from bench.records.schema import Record, Rows
 from bench.report.exhibit import Part, Topic
 from bench.report.report_data import ReportData
+from bench.report.text import dataset_title
 from bench.report.topics.methods import bibliography
 from bench.report.writers import latex
 
@@ -43,15 +44,7 @@ _PAIRING: Final = {
 }
 
 
-class Setup(NamedTuple):
-    """What the numbers of one table have in common; a setup has one protocol text."""
-
-    kind: str
-    profile: str
-    device: str
-    harness: str
-
-
+Setup = Data  # what the numbers of one protocol text share: without dataset, fingerprint and condition
 Paragraph = tuple[str, str]
 """Title and text. Keys to cite are between NUL: LaTeX prints them, other formats leave them out."""
 
@@ -78,7 +71,8 @@ def protocols_of(data: ReportData) -> list[tuple[Setup, list[Paragraph]]]:
     """Return the paragraphs of each setup, in the order of the tables."""
     groups: dict[Setup, dict[Data, list[RowGroup]]] = defaultdict(dict)
     for key, rows in data.results.groups.items():
-        groups[Setup(key.kind, key.profile, key.device, harness_for_clean(key))][key] = rows
+        common = {"dataset": "", "fingerprint": "", "condition": CLEAN, "harness": harness_for_clean(key)}
+        groups[key._replace(**common)][key] = rows
     return [(setup, list(_paragraphs(data, setup, members))) for setup, members in groups.items()]
 
 
@@ -106,8 +100,7 @@ def _data(groups: Mapping[Data, Sequence[RowGroup]]) -> Iterator[str]:
         pairing.update(one.pairing for one in results)
         citation = known[key.dataset].card.citation if key.dataset in known else ""
         kind = "" if key.kind == "real" else ", a LOOK-ALIKE: generated data, not the benchmark,"
-        condition = "" if key.condition == CLEAN else f" under {key.condition}"
-        name = f"{key.dataset}{condition}{kind}{_cite(citation, entries)}"
+        name = f"{dataset_title(key.dataset, key.condition)}{kind}{_cite(citation, entries)}"
         if not results:
             yield f"{name} (fingerprint {key.fingerprint[:8]}): no cell has a result."
             continue

@@ -23,7 +23,6 @@ from bench.report.exhibit import (
     Topic,
     Values,
     block_subject,
-    data_subject,
     data_table,
     plain_table,
 )
@@ -125,12 +124,11 @@ def _paired(family: Family, records: _Records, fold: str) -> TableExhibit:
         if few or one.direction == AVERAGE:
             keys = [(table.data, table.protocol, label, one.direction) for label in (one.first, one.second)]
             behind = tuple(dict.fromkeys(digest for key in keys for digest in records.get(key, ())))
+            numbers = one.effect, one.p, one.adjusted, len(one.seeds), one.queries
             cells = (
                 *(Cell(f"{one.first} - {one.second}"), number_cell(one.difference, "+.4f", behind)),
                 Cell(f"{one.interval.low:+.4f} to {one.interval.high:+.4f}", records=behind),
-                number_cell(one.effect, "+.2f", behind),
-                *number_cells(".4f", one.p, one.adjusted, records=behind),
-                *number_cells("d", len(one.seeds), one.queries, records=behind),
+                *number_cells("+.2f .4f .4f d d", *numbers, records=behind),
             )
             lines.append(Line(direction_name(one.direction), cells, search=f"{one.first} {one.second}"))
     return data_table(
@@ -139,8 +137,8 @@ def _paired(family: Family, records: _Records, fold: str) -> TableExhibit:
         table.data,
         ("direction", "pair", "difference", "95 % interval", "effect", "p", "p (Holm)", "seeds", "queries"),
         lines,
-        notes=_left_out(family.omitted),
-        subject=data_subject(table.data, table.protocol),
+        notes=tuple(f"Left out: {reason}." for reason in family.omitted),
+        protocol=table.protocol,
         text=(*findings.findings(family), *findings.limits_of_seeds(family.comparisons)),
         fold=fold,
         values=(Values(_PAIRED, _PAIRED_FIELDS, list(_paired_values(family))),),
@@ -165,9 +163,9 @@ def _ranks(block: Block, tests: DatasetTests | None, fold: str) -> TableExhibit:
         ]
         for index in np.argsort(tests.average_ranks, kind="stable"):
             (method, rank, mean), records = ranked[index], block.records[index] if block.records else ()
-            ranking = (number_cell(rank, ".2f", records), number_cell(mean, ".3f", records))
             against = tests.against.get(method, _ITSELF) if tests.against else ()
-            cells = (*ranking, *number_cells(".3g", *against, records=records))
+            forms = f".2f .3f{' .3g' * len(against)}"
+            cells = tuple(number_cells(forms, rank, mean, *against, records=records))
             lines.append(Line(method, cells, search=method))
         for group in cliques(tests.average_ranks, tests.critical_difference):
             names = ", ".join(block.methods[index] for index in group)
@@ -186,17 +184,13 @@ def _ranks(block: Block, tests: DatasetTests | None, fold: str) -> TableExhibit:
         f"{key.profile} profile{kind_remark(key.kind)} — {key.protocol}, selection {key.selection}, {made}",
         headings,
         lines,
-        notes=(*notes, *_left_out(block.omitted)),
+        notes=(*notes, *(f"Left out: {reason}." for reason in block.omitted)),
         title=dataset_title(number, key.condition),
         subject=block_subject(key),
         text=tuple(text),
         fold=fold,
         values=tuple(values),
     )
-
-
-def _left_out(reasons: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"Left out: {reason}." for reason in reasons)
 
 
 def _paired_values(family: Family) -> Iterator[list[object]]:

@@ -11,12 +11,13 @@ from typing import Any, Final
 
 from bench.analysis.convergence import FLAT, Curve
 from bench.analysis.groups import CLEAN, Data
-from bench.analysis.settings import trials_csv, tunings_of
+from bench.analysis.settings import FIELDS, trial_rows, tunings_of
 from bench.report.cells import number_cell, number_cells
 from bench.report.exhibit import Cell, FigureExhibit, Line, Part, Topic, data_figure, data_table
 from bench.report.figures import style
 from bench.report.report_data import ReportData
 from bench.report.text import data_name, data_stem
+from bench.report.writers import csv
 
 SHARES: Final = (0.25, 0.5, 0.75, 1.0)
 _LATE: Final = ("last quarter", "flat")
@@ -42,9 +43,9 @@ def convergence(data: ReportData) -> list[Part]:
     for one, curves in data.curves.items():
         lines = []
         for curve in curves:
-            best = number_cells(".3f", *map(curve.best_within, SHARES))
-            late = (number_cell(curve.late_gain, "+.3f"), Cell("yes" if curve.flat else "still rising"))
-            cells = (number_cell(len(curve.values), "d"), *best, *late)
+            numbers = len(curve.values), *map(curve.best_within, SHARES), curve.late_gain
+            flat = Cell("yes" if curve.flat else "still rising")
+            cells = (*number_cells("d .3f .3f .3f .3f +.3f", *numbers), flat)
             lines.append(Line(curve.label, cells, f"{curve.label} {curve.method}"))
         shares = (f"{100 * share:.0f} %" for share in SHARES)
         name, headings = f"convergence_{data_stem(one)}_table", ("Method", "epochs", *shares)
@@ -77,7 +78,8 @@ def trials(data: ReportData) -> list[Part]:
 
 def trial_files(data: ReportData) -> dict[str, str]:
     """Return every attempt as a row of a CSV file; no file without trials."""
-    return {"tuning/trials.csv": trials_csv(tunings_of(data.trials))} if data.trials else {}
+    rows = trial_rows(tunings_of(data.trials))
+    return {"tuning/trials.csv": csv.text(FIELDS, rows)} if data.trials else {}
 
 
 def figures(data: ReportData) -> list[Part]:

@@ -8,7 +8,7 @@ from typing import Final
 from markupsafe import Markup
 from markupsafe import escape as escape_markup
 
-from bench.report.exhibit import Cell, Subject, TableExhibit
+from bench.report.exhibit import FILTERS, Cell, Subject, TableExhibit
 from bench.report.text import visible
 
 Link = Callable[[Sequence[str]], str]
@@ -44,7 +44,8 @@ def escape(text: str) -> str:
 
 def attributes(subject: Subject) -> str:
     """Return the filters of a subject as attributes, each after a space."""
-    return "".join(f' data-{name}="{escape(value)}"' for name, value in subject.filters.items())
+    filters = ((name, getattr(subject, name)) for name in FILTERS)
+    return "".join(f' data-{name}="{escape(value)}"' for name, value in filters if value)
 
 
 def table(exhibit: TableExhibit, link: Link | None = None) -> Markup:

@@ -73,7 +73,7 @@ def _figure(exhibit: FigureExhibit, level: int) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    text = escape(cell.shown)
+    text = escape(f"{cell.text} ± {cell.spread}" if cell.spread else cell.text)
     shown = f"*{text}*" if cell.missing else _EMPHASIS[cell.emphasis].format(text)
     return f"{shown}<sup>{escape(cell.mark)}</sup>" if cell.mark else shown
 
