@@ -51,8 +51,8 @@ def test_a_methods_share_is_of_its_profiles_time() -> None:
 def test_a_row_has_the_median_time_and_the_largest_memory() -> None:
     tables = costs_of(Results(RECORDS, LABELS))
     ((mcca, sdml),) = [lines for data, lines in tables.items() if data.profile == "quick"]
-    assert (sdml.fit, sdml.evaluate, sdml.total, sdml.memory) == (2.0, 0.25, 5.5, 5 << 20)
-    assert (mcca.cells, mcca.memory, mcca.device_memory) == (1, None, None)
+    assert (sdml.fit, sdml.evaluate, sdml.total, sdml.peaks[0]) == (2.0, 0.25, 5.5, 5 << 20)
+    assert (mcca.cells, mcca.peaks) == (1, (None, None))
 
 
 def test_the_page_of_costs_has_shares_and_a_table_per_data() -> None:

@@ -27,7 +27,7 @@ from bench.experiment.run_context import RunContext, keeping
 from bench.records.encoding import decode_per_query, encode_per_query
 from bench.records.schema import check_record
 from bench.records.store import Store
-from bench.report.cells import top_two
+from bench.report.cells import tops_of
 from tests.analysis.making import with_result
 from tests.experiment.running import context, done, run, seen
 from tests.grid import cells_of, only_plugins, write_bundle
@@ -257,8 +257,9 @@ def test_tables_choose_a_protocol_by_its_base_and_numbers_of_one_are_bounded(wit
     assert (main.protocol, ranks.protocol) == ("map@all/gallery", "medr/gallery")
     assert (main.lower_is_better, ranks.lower_is_better) == (False, True)
     entries = [replace(ranks.rows[0].entries[AVERAGE], mean=mean) for mean in (12.0, 9.5, 100.0)]
-    assert top_two(entries, "medr/gallery") == ["9.500", "12.000"]
-    assert top_two(entries, "map@all") == ["100.000", "12.000"]
+    rows = [{AVERAGE: entry} for entry in entries]
+    assert tops_of([AVERAGE], rows, "medr/gallery") == {AVERAGE: ["9.500", "12.000"]}
+    assert tops_of([AVERAGE], rows, "map@all") == {AVERAGE: ["100.000", "12.000"]}
     for protocol, value in (("medr/gallery", 0.5), ("medr/gallery", 92.0), ("map@all/gallery", 1.5)):
         metrics = [
             msgspec.structs.replace(metric, value=value) if metric.protocol == protocol else metric

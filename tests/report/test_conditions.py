@@ -108,8 +108,9 @@ def test_what_is_lost_stands_in_one_table_with_intervals_and_in_one_grid(shelf: 
     table = _tables(shelf)["losses"]
     assert [column.heading for column in table.columns][1:3] == ["label-noise@0.2", "label-noise@0.8"]
     lines = {line.label: line.cells for line in table.lines}
-    assert lines["DRCL"][0].shown == "0.910 ± 0.014"
-    assert lines["DRCL"][1].shown == f"+0.110 ± {12.706 * 0.01:.3f}"  # t(1) at .975, deviation / sqrt(2)
+    assert (lines["DRCL"][0].text, lines["DRCL"][0].spread) == ("0.910", "0.014")
+    assert lines["DRCL"][1].text == "+0.110"
+    assert lines["DRCL"][1].spread == f"{12.706 * 0.01:.3f}"  # t(1) at .975, deviation / sqrt(2)
     assert [cells[-1].text for cells in lines.values()] == ["not run", "+0.300", "not run"]
     words = words_of(figures_of(figures(_data(shelf)))[0])
     assert {"DRCL", "12", "23", "38"} <= {*words}  # per cent: .11 of .91, .21 of .91, .3 of .8

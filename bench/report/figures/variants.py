@@ -59,16 +59,16 @@ def ablation_stem(what: str, ablation: Ablation) -> str:
     return study_stem(ablation.data, ablation.protocol, ablation.selection, what, ablation.method, mark=mark)
 
 
-def _components(ablation: Ablation, others: Sequence[Component], labels: Labels) -> FigureExhibit:
+def _components(ablation: Ablation, parts: Sequence[Component], labels: Labels) -> FigureExhibit:
     shown = shown_columns(ablation.columns)
     drawn = shown[:-1] or shown
     names = []
-    for one in others:
+    for one in parts:
         whole = f"{one.variant} ({changes_text(one.changes)})"
         names.append(whole if len(whole) <= _LETTERS else one.variant)
     itself = [ablation.full.entries[direction] for direction in drawn]
     bars, gaps = [Bar(style.shortened(ablation.label, _LETTERS), itself, None, itself=True)], []
-    for one, name in zip(others, style.apart(names, _LETTERS), strict=True):
+    for one, name in zip(parts, style.apart(names, _LETTERS), strict=True):
         difference = one.differences[AVERAGE].spread if AVERAGE in one.differences else None
         bars.append(Bar(name, [one.row.entries[direction] for direction in drawn], difference))
         gaps += [] if difference is None else [f"{one.variant} {difference.mean:+.3f}"]
@@ -80,17 +80,17 @@ def _components(ablation: Ablation, others: Sequence[Component], labels: Labels)
         f"{ablation.label} without parts of it, or with others. {_about(ablation)} Left: {what}, with the "
         "deviation over seeds; lines: the method itself. Right: variant minus the method itself, average "
         "over directions, paired by seed.",
-        f"Bars of mAP of {len(others)} variants. Difference from the method itself: {', '.join(gaps)}.",
+        f"Bars of mAP of {len(parts)} variants. Difference from the method itself: {', '.join(gaps)}.",
         data_subject(ablation.data),
         partial(_draw_components, bars, heads, way, ablation.protocol),
     )
 
 
-def _choices(ablation: Ablation, choices: Sequence[Component], labels: Labels) -> FigureExhibit:
+def _choices(ablation: Ablation, parts: Sequence[Component], labels: Labels) -> FigureExhibit:
     setting, default = ablation.choice
     most = max(ablation.chosen.values(), default=0)
     bars = []
-    for one in choices:
+    for one in parts:
         count = ablation.chosen.get(one.modality, 0)
         label = one.modality + (f" (chosen {count}\N{MULTIPLICATION SIGN})" if count else "")
         quality, average = ablation.quality.get(one.modality), one.row.entries[AVERAGE]
