@@ -15,6 +15,7 @@ from bench.data.loading import open_and_check
 from bench.data.locations import find_file, path_of, similar_files
 from bench.execution.data_check import describe_sources
 from tests.data.released import write_hdf5
+from tests.grid import data_opened_here
 
 CARD = registry.dataset("nus_wide").card
 (FILE,) = CARD.files
@@ -89,7 +90,8 @@ def test_a_file_that_comes_to_be_found_is_not_hidden_by_what_is_remembered(tmp_p
     data, results = tmp_path / "data", tmp_path / "results"
     data.mkdir()
     results.mkdir()
-    assert describe_sources(["nus_wide"], data, "quick", results).usable["nus_wide"].kind == "look-alike"
-    (data / "NUS").mkdir()
-    (data / "NUS" / FILE.aliases[0]).write_bytes(b"no features")
-    assert "NUS" in describe_sources(["nus_wide"], data, "quick", results).damaged["nus_wide"]
+    with data_opened_here():
+        assert describe_sources(["nus_wide"], data, "quick", results).usable["nus_wide"].kind == "look-alike"
+        (data / "NUS").mkdir()
+        (data / "NUS" / FILE.aliases[0]).write_bytes(b"no features")
+        assert "NUS" in describe_sources(["nus_wide"], data, "quick", results).damaged["nus_wide"]

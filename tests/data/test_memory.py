@@ -97,10 +97,10 @@ TABLES = ("x.jsonl", "x.csv", "x.parquet")
 SIZES: dict[str, tuple[int, Mapping[str, int], float]] = {
     "x.json": (1_000, WIDTHS, 2e5),
     "x.jsonl": (600, {"image": 896, "text": 128}, 2e5),
-    "x.csv": (4_000, {"image": 88, "text": 40}, 4e6),
-    "x.parquet": (4_000, {"image": 88, "text": 40}, 4e6),
+    "x.csv": (2_000, {"image": 88, "text": 40}, 2e6),
+    "x.parquet": (2_000, {"image": 88, "text": 40}, 2e6),
 }
-"""Rows and widths of files that take long, and memory of the library (float64 would take 4 MB more)."""
+"""Rows and widths of files that take long, and memory of the library (float64 would take 2 MB more)."""
 
 
 @pytest.mark.parametrize("name", WRITERS)

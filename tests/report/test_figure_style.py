@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -113,6 +113,7 @@ def test_colours_are_distinguishable_with_any_sight_and_in_grey_and_show_on_whit
 
 
 @given(st.text())
+@settings(max_examples=30)
 def test_literal_texts_stay_in_one_line_and_hold_no_control_characters(text: str) -> None:
     shown = visible(text)
     assert not any(unicodedata.category(letter) in ("Cc", "Cf", "Cs") for letter in shown)
