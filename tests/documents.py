@@ -28,7 +28,7 @@ UNFINISHED = shutil.ignore_patterns("*.pyc.*")
 _FORKS = get_context("forkserver")
 # Loading these takes 5 s; the harness is not among them, for each process imports its own copy.
 _FORKS.set_forkserver_preload(
-    ["torch", "torch._dynamo", "pandas", "matplotlib.figure", "sklearn.decomposition", "scipy.stats"]
+    ["torch", "pandas", "matplotlib.figure", "sklearn.decomposition", "scipy.stats"]
 )
 
 

@@ -16,6 +16,7 @@ from bench import registry
 from bench.contract import Context, Split
 from bench.training import Clock, DeepMethod, DeviceSplit, Stage
 from bench.training.loop import take_step
+from bench.training.track import _Adam
 from tests.methods.small_splits import separable
 
 WAITS = {
@@ -89,12 +90,12 @@ def take_all_steps(method: DeepMethod, device: str, inside: Any) -> None:
 @pytest.mark.parametrize("name", deep_methods())
 def test_a_step_reads_no_value_of_the_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tensors of the device `meta` have no values: reading one fails there, and waits for a GPU."""
-    usual, blocking = torch.optim.Adam, Blocking()
+    usual, blocking = _Adam, Blocking()
 
     def for_tensors_without_values(*args: Any, **options: Any) -> torch.optim.Optimizer:
         return usual(*args, **{**options, "fused": None, "foreach": False})
 
-    monkeypatch.setattr("torch.optim.Adam", for_tensors_without_values)
+    monkeypatch.setattr("bench.training.track._Adam", for_tensors_without_values)
     if name == "man":
         with pytest.raises(RuntimeError, match="meta tensors"):
             take_all_steps(small(name), "meta", lambda: blocking)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,6 +69,27 @@ def test_a_noise_stream_goes_on_where_it_was_left() -> None:
     with noise.active():
         second = torch.rand(2)
     assert torch.equal(torch.cat([first, second]), whole)
+
+
+def test_adam_takes_the_steps_of_torch_without_importing_its_compiler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = []
+    for ours in (False, True):
+        if ours:
+            monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # importing it is an error
+        net = t.built(lambda: t.mlp((3, 4, 2)), Context(), "net")
+        groups: Any = [{"params": net[0].parameters(), "lr": 0.1}, {"params": net[2].parameters()}]
+        if ours:
+            optimiser = t.adam(groups, 0.01, weight_decay=0.01)
+        else:
+            optimiser = torch.optim.Adam(groups, lr=0.01, betas=(0.5, 0.999), weight_decay=0.01, fused=True)
+        for _ in range(5):
+            optimiser.zero_grad(set_to_none=True)
+            net(torch.ones(2, 3)).square().sum().backward()
+            optimiser.step()
+        found.append([part.tolist() for part in net.parameters()])
+    assert found[0] == found[1]
 
 
 def test_reproducible_settings_hold_in_the_body_and_end_with_it() -> None:
