@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -37,19 +38,25 @@ WITHOUT_TORCH = (
 
 
 @cache
-def _imports(folder: str) -> dict[Path, set[str]]:
-    """Return, by file, the modules that a folder's files import; relative ones with their dots."""
-    found: dict[Path, set[str]] = {}
-    for path in sorted((ROOT / folder).rglob("*.py")):
-        names = found.setdefault(path, set())
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def _trees(folder: str) -> dict[Path, ast.Module]:
+    """Return, by file, the syntax trees of a folder's files."""
+    return {
+        path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / folder).rglob("*.py"))
+    }
+
+
+def _imports(folder: str) -> Iterator[tuple[Path, set[str]]]:
+    """Yield every file of a folder with the modules that it imports; relative ones with their dots."""
+    for path, tree in _trees(folder).items():
+        names: set[str] = set()
+        for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module == "bench":
                 names |= {f"bench.{alias.name}" for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 names.add("." * node.level + (node.module or ""))
-    return found
+        yield path, names
 
 
 def _package(module: str) -> str:
@@ -57,37 +64,34 @@ def _package(module: str) -> str:
 
 
 @pytest.mark.clone
-def test_the_harness_imports_no_plug_in_by_name_and_nothing_imports_the_command_line() -> None:
-    for path, names in _imports("bench").items():
+def test_no_package_imports_those_above_it_a_plug_in_by_name_or_the_command_line() -> None:
+    assert all((ROOT / folder).is_dir() for folder in FORBIDDEN)
+    for path, names in _imports("bench"):
         assert not {"methods", "datasets"} & {name.split(".")[0] for name in names}, path
         if "cli" not in path.parts and path.name != "__main__.py":
             assert "bench.cli" not in map(_package, names), path
+        for folder, forbidden in FORBIDDEN.items():
+            assert not path.is_relative_to(ROOT / folder) or not forbidden & set(map(_package, names)), path
 
 
 @pytest.mark.clone
-@pytest.mark.parametrize("folder", FORBIDDEN)
-def test_a_package_does_not_import_those_above_it(folder: str) -> None:
-    for path, names in _imports("bench").items():
-        if path.is_relative_to(ROOT / folder):
-            assert not FORBIDDEN[folder] & set(map(_package, names)), path
-
-
-@pytest.mark.clone
-@pytest.mark.parametrize("folder", ["methods", "datasets"])
-def test_plug_ins_import_the_contract_the_toolkits_and_each_other_relatively(folder: str) -> None:
-    for path, names in _imports(folder).items():
+def test_plug_ins_import_the_contract_the_toolkits_and_each_other_relatively() -> None:
+    for path, names in (*_imports("methods"), *_imports("datasets")):
         for name in names:
             assert name.split(".")[0] not in ("methods", "datasets"), f"{path} imports {name}"
             assert not name.startswith("bench") or _package(name) in TOOLKITS, f"{path} imports {name}"
 
 
-def test_quick_modules_and_ranking_never_bring_torch() -> None:
+def test_quick_modules_fingerprints_pages_of_methods_and_ranking_never_bring_torch() -> None:
     program = (
-        "import sys, importlib\n"
+        "import sys, importlib, bench.data, bench.registry\n"
+        "bench.data.fingerprint_of('emoji')\n"
+        "assert not {'torch', 'scipy', 'h5py', 'requests'} & sys.modules.keys()\n"
         "for name in sys.argv[1:]:\n"
         "    importlib.import_module(name)\n"
         "    assert 'torch' not in sys.modules, name\n"
         "sys.modules['bench'].mean_average_precision([[1, 0], [0, 1]], [[1, 0], [0, 1]], [0, 1], [0, 1])\n"
+        "importlib.import_module('bench.report.topics.methods').method_pages()\n"
         "assert 'torch' not in sys.modules\n"
     )
     words = [sys.executable, "-c", program, *WITHOUT_TORCH]
@@ -100,8 +104,8 @@ def test_no_function_is_longer_than_fifty_lines() -> None:
     long = [
         f"{path.relative_to(ROOT)}: {node.name}"
         for folder in ("bench", "methods", "datasets")
-        for path in (ROOT / folder).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path, tree in _trees(folder).items()
+        for node in ast.walk(tree)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and node.end_lineno is not None
         and node.end_lineno - node.lineno >= 50

@@ -95,8 +95,8 @@ WRITERS: dict[str, Callable[[Path, Values], Any]] = {
 TABLES = ("x.jsonl", "x.csv", "x.parquet")
 """Files of samples, of which all are of some part."""
 SIZES: dict[str, tuple[int, Mapping[str, int], float]] = {
-    "x.json": (1_000, WIDTHS, 2e5),
-    "x.jsonl": (600, {"image": 896, "text": 128}, 2e5),
+    "x.json": (700, WIDTHS, 2e5),
+    "x.jsonl": (400, {"image": 896, "text": 128}, 2e5),
     "x.csv": (2_000, {"image": 88, "text": 40}, 2e6),
     "x.parquet": (2_000, {"image": 88, "text": 40}, 2e6),
 }

@@ -23,7 +23,7 @@ from bench.experiment.cell import Finished, run_cell
 from bench.experiment.grid import Cell, Request, plan
 from bench.experiment.run_context import RunContext
 from bench.records.protocols import base_of
-from tests.grid import write_bundle
+from tests.grid import data_opened_here, write_bundle
 
 STORED: Final = Path(__file__).with_name("reference.json")
 
@@ -122,7 +122,8 @@ def _cells(folder: Path) -> Iterator[Cell]:
         write_bundle(folder / "multi.npz", multi_label=True, rows=60, classes=4, seed=2),
         write_bundle(folder / "three.npz", ("image", "text", "audio"), paired=False, classes=4, seed=3),
     ]
-    sources = describe_sources([str(path) for path in bundles], folder, "paper")
+    with data_opened_here():
+        sources = describe_sources([str(path) for path in bundles], folder, "paper")
     names = [name for name in registry.method_names() if _is_ours(name)]
     request = Request(names, list(sources.usable), profile="paper", overrides={"*": _SMALL, **_LESS})
     pairs, several, three = sources.usable
