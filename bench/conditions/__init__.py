@@ -29,28 +29,3 @@ from bench.conditions.names import (
     name_of,
     parse_conditions,
 )
-
-__all__ = [
-    "CLEAN",
-    "Applied",
-    "Condition",
-    "ConditionCard",
-    "ConditionFile",
-    "Draws",
-    "Edit",
-    "Edited",
-    "Level",
-    "condition_class",
-    "condition_of",
-    "conditions",
-    "edit_of",
-    "file_name",
-    "ids_of",
-    "label_of_ids",
-    "name_of",
-    "parse_conditions",
-    "relabelled",
-    "require_pairs",
-    "require_single_label",
-    "unchanged",
-]

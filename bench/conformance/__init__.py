@@ -6,5 +6,3 @@ plug-in's tests can call `check_class`.
 
 from bench.conformance.method_under_test import Check, MethodUnderTest, Outcome
 from bench.conformance.suite import CHECKS, check_class, examine, outcomes
-
-__all__ = ["CHECKS", "Check", "MethodUnderTest", "Outcome", "check_class", "examine", "outcomes"]

@@ -19,30 +19,3 @@ from bench.data.loading import card_of, fingerprint_of, is_bundle, load_dataset,
 from bench.data.look_alike import look_alike
 from bench.data.pairing import class_matched, training_rows
 from bench.data.partition import stratified_validation
-
-__all__ = [
-    "ArrayFile",
-    "Choices",
-    "card_of",
-    "checked_modality",
-    "class_matched",
-    "class_numbers",
-    "cut_block",
-    "diagnose",
-    "feature_matrix",
-    "fetch",
-    "fingerprint_of",
-    "first_class",
-    "is_bundle",
-    "label_matrix",
-    "load_dataset",
-    "look_alike",
-    "open_and_check",
-    "open_arrays",
-    "read_bundle",
-    "read_modality",
-    "save_bundle",
-    "stated_rows",
-    "stratified_validation",
-    "training_rows",
-]

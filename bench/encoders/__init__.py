@@ -12,28 +12,3 @@ from bench.encoders.extraction import (
 )
 from bench.encoders.reading import read_picture, read_sound
 from bench.encoders.table import Rows, Table, read_rows, read_table
-
-__all__ = [
-    "Encoder",
-    "EncoderCard",
-    "Extracted",
-    "Features",
-    "Kind",
-    "NoSettings",
-    "Options",
-    "Rows",
-    "Sound",
-    "Table",
-    "Wanted",
-    "create_encoder",
-    "encoder_cards",
-    "encoders",
-    "extract",
-    "read_card",
-    "read_picture",
-    "read_rows",
-    "read_sound",
-    "read_table",
-    "required",
-    "summary_lines",
-]

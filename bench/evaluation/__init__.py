@@ -21,29 +21,3 @@ from bench.evaluation.protocols import (
 )
 from bench.evaluation.ranking import Ranking
 from bench.evaluation.ties import TieRule, expected_random_ap, expected_random_map
-
-__all__ = [
-    "RECALL_LEVELS",
-    "STANDARD_PROTOCOLS",
-    "Denominator",
-    "Direction",
-    "EmptyRule",
-    "Evaluation",
-    "Precision",
-    "Protocol",
-    "Ranking",
-    "TieRule",
-    "average_precision",
-    "average_precision_of_similarities",
-    "check_embeddings",
-    "evaluate",
-    "expected_random_ap",
-    "expected_random_map",
-    "mean_average_precision",
-    "precision_at_k",
-    "precision_recall",
-    "rank_embeddings",
-    "rank_similarities",
-    "standard_protocols",
-    "validation_map",
-]

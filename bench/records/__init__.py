@@ -17,22 +17,3 @@ from bench.records.schema import (
 from bench.records.snapshot import Snapshot
 from bench.records.store import Store
 from bench.records.trials import Trial, TrialStore
-
-__all__ = [
-    "STATUSES",
-    "Environment",
-    "Failure",
-    "Identity",
-    "Metric",
-    "Record",
-    "Result",
-    "Rows",
-    "Selected",
-    "Series",
-    "Snapshot",
-    "Status",
-    "Store",
-    "StoreError",
-    "Trial",
-    "TrialStore",
-]

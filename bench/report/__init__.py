@@ -3,5 +3,3 @@
 from bench.report.exhibit import PartName
 from bench.report.report import PARTS, start_drawing, write_report
 from bench.report.report_data import ReportData
-
-__all__ = ["PARTS", "PartName", "ReportData", "start_drawing", "write_report"]

@@ -2,5 +2,3 @@
 
 from bench.searching.features import read_features, write_embeddings
 from bench.searching.searcher import Found, Hit, Searcher, search
-
-__all__ = ["Found", "Hit", "Searcher", "read_features", "search", "write_embeddings"]
