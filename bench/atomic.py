@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import stat
 import tempfile
@@ -64,3 +65,11 @@ def read_state(path: Path, largest: int = _LARGEST) -> bytes:
         if status.st_size > largest:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
         return file.read()
+
+
+def read_cache(path: Path) -> dict[str, str]:
+    """Return the texts by key in a JSON file; none if it is lost or damaged, which costs time only."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        if isinstance(content := json.loads(read_state(path)), dict):
+            return {key: value for key, value in content.items() if isinstance(value, str)}
+    return {}

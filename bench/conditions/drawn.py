@@ -57,6 +57,7 @@ def write_drawn(path: Path, split: Split, edited: Edited, about: dict[str, Any])
 
 
 def _arrays(split: Split, edited: Edited) -> dict[str, Array]:
+    """Return the arrays of an archive, by modality and part."""
     arrays: dict[str, Array] = {}
     for name, old in split.items():
         new = edited.edits[name]
@@ -67,6 +68,7 @@ def _arrays(split: Split, edited: Edited) -> dict[str, Array]:
 
 
 def _lines(split: Split, edited: Edited) -> Iterator[tuple[object, ...]]:
+    """Yield the lines of a table, one for each training row."""
     for name, old in split.items():
         new = edited.edits[name]
         indices = {int(row): index for index, row in enumerate(new.rows)}
@@ -141,6 +143,7 @@ def require_changes_of(card: ConditionCard, path: Path, split: Split, edits: Map
 
 
 def _from_npz(path: Path, split: Split, condition: str) -> dict[str, Mapping[str, Array]]:
+    """Return the arrays of each modality; raises DataError if another condition drew them."""
     parts = ("rows", "labels", "new_labels", "ids", "new_ids")
     with open_arrays(path) as source:
         written = str(source.array("condition"))

@@ -42,6 +42,7 @@ class FeatureNoise(Condition):
         return self._disturbed(test, train, float(level), draws, "test"), others
 
     def _disturbed(self, split: Split, train: Split, level: float, draws: Draws, part: str) -> Edited:
+        """Return an edit with the disturbed features of one modality."""
         name = list(split)[-1 if self.variant.endswith("last") else 0]
         features = split[name].features
         generator = draws.generator(f"{part}/{name}")

@@ -79,6 +79,7 @@ def _arrays(path: Path, split: Split, _: Sequence[str]) -> Iterator[tuple[str, A
 
 
 def _lists(path: Path, split: Split, order: Sequence[str]) -> Iterator[tuple[str, Array, str]]:
+    """Yield modality, class numbers and where they are from, of a JSON file."""
     with blamed(str(path)):
         require_regular(path)
         require_memory(16 * path.stat().st_size, str(path))

@@ -59,4 +59,5 @@ class OpenLabelNoise(t.Condition):
 
 
 def _known(n_classes: int, unknown: float) -> int:
+    """Return the number of known classes."""
     return n_classes - max(1, round(unknown * n_classes))

@@ -58,6 +58,7 @@ class Missing(t.Condition):
         return len(np.unique(np.concatenate(gone))) / len(np.unique(np.concatenate([*ids.values()])))
 
     def _blocks(self, split: Split) -> t.Edited:
+        """Set the features of blocks of rows to zero, in the order of the file."""
         if not split.paired or len(split) != 2:
             raise Unsupported("missing/blocks takes two modalities of natural pairs")
         edits: dict[str, t.Edit] = {}

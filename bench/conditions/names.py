@@ -52,6 +52,7 @@ def conditions() -> dict[str, type[Condition]]:
 
 @cache
 def _conditions(_plugins: tuple[str, ...]) -> dict[str, type[Condition]]:
+    """Return all conditions, once for the same files given by path."""
     folder = pkgutil.iter_modules([str(Path(__file__).parent)])
     modules = [importlib.import_module(f"bench.conditions.{info.name}") for info in folder]
     classes = [(cls, module.__name__) for module in modules for cls in _classes_in(module)]
@@ -244,6 +245,7 @@ class Applied:
         return queries.of(test), None if items is None else items.of(test if gallery is None else gallery)
 
     def _draws(self, scope: Sequence[str], seed: int) -> Draws:
+        """Return the generators of the condition."""
         return Draws((*scope, self.name, str(seed)))
 
 
@@ -263,6 +265,7 @@ def condition_of(condition: str, path: str = "") -> Applied | None:
 
 
 def _from_file(head: str, word: str, file: ConditionFile) -> Applied:
+    """Return the condition that a file holds; raises UsageError if no file can."""
     name, variant, same = _words(head, word)
     if same or not condition_class(name).card.in_files:
         what = "validation rows" if same else f"what {name} does"
@@ -271,11 +274,7 @@ def _from_file(head: str, word: str, file: ConditionFile) -> Applied:
 
 
 def _words(head: str, word: str) -> tuple[str, str, bool]:
-    """Return name, variant and whether validation rows are treated alike, from the part before a level.
-
-    Raises:
-        UsageError: for an unknown condition or variant.
-    """
+    """Return name, variant and whether validation rows are treated alike; raises UsageError for others."""
     name, *rest = head.split("/")
     card = condition_class(name).card
     variants = [part for part in rest if part != SAME]

@@ -74,4 +74,5 @@ def _of_classes(split: Split, number: NDArray[np.intp], first: int) -> t.Edited:
 
 
 def _renumbered(labels: Array, number: NDArray[np.intp]) -> Array:
+    """Return labels under new numbers of their classes; -1 stays."""
     return np.where(labels >= 0, number[np.maximum(labels, 0)], -1)

@@ -128,10 +128,12 @@ def _extended(method: MethodUnderTest, sample: Sample, early: int, *, overwrite:
 
 
 def _rows_embedded(fitted: Fitted, split: Split, names: Iterable[str]) -> dict[str, bytes]:
+    """Return the bytes of the embeddings of modalities."""
     return {name: fitted.embed(name, split[name].features).tobytes() for name in names}
 
 
 def _restore_best(fitted: Fitted) -> None:
+    """Bring back the best state, if the method keeps one."""
     if "best" in fitted.method.checkpoints():
         fitted.method.restore("best")
 

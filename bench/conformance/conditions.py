@@ -66,10 +66,12 @@ class ConditionUnderTest:
 
 
 def _same(a: Array | None, b: Array | None) -> bool:
+    """Whether two arrays are equal, or neither is there."""
     return a is None or b is None if a is None or b is None else np.array_equal(a, b)
 
 
 def _same_rows(a: Modality, b: Modality) -> bool:
+    """Whether features, labels and ids are equal."""
     return all(_same(getattr(a, part), getattr(b, part)) for part in ("features", "labels", "ids"))
 
 

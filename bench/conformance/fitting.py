@@ -273,6 +273,7 @@ def storing(method: MethodUnderTest) -> None:
 
 
 def _restored(fitted: Fitted, rule: str) -> list[bytes]:
+    """Return the bytes of all embeddings in the state that a rule chose."""
     try:
         fitted.method.restore(rule)
     except Exception as error:
@@ -281,6 +282,7 @@ def _restored(fitted: Fitted, rule: str) -> list[bytes]:
 
 
 def _needs_epochs(method: MethodUnderTest) -> None:
+    """Skip a method that does not train in epochs."""
     if not method.card.deep or method.setting("epochs") is None:
         raise NotApplicable("it does not train in epochs")
 
@@ -293,6 +295,7 @@ def _cosines(fitted: Fitted) -> Array:
 
 
 def _close(expected: Array, actual: Array, what: str, tolerance: float = 1e-2) -> None:
+    """Require arrays that differ by little, relative to the largest value."""
     if expected.shape != actual.shape:
         raise Broken(f"{what}: shapes {expected.shape} and {actual.shape}")
     scale = float(np.abs(expected).max()) or 1.0

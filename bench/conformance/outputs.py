@@ -129,6 +129,7 @@ def plain_notes(method: MethodUnderTest) -> None:
 
 
 def _as_broken(check: Callable[..., None], *arguments: object) -> None:
+    """Run a check of the harness; what it refuses is a broken promise."""
     try:
         check(*arguments)
     except PluginError as error:

@@ -66,6 +66,7 @@ class Sample:
         )
 
     def _split(self, part: str, rows: tuple[int, ...], without: int | None = None) -> Split:
+        """Return a part, with so many rows of each modality."""
         modalities = {
             name: self._modality(name, part, count, without)
             for name, count in zip(self.modalities, rows, strict=True)
@@ -84,6 +85,7 @@ class Sample:
         return Split(modalities, CLASSES)
 
     def _modality(self, name: str, part: str, count: int, without: int | None) -> Modality:
+        """Return rows around the centres of their classes."""
         width = WIDTHS[name] * self.widen
         centres = _generator("centres", name).normal(size=(CLASSES, width))
         present = [label for label in range(CLASSES) if label != without]
@@ -103,6 +105,8 @@ class Sample:
         return Modality(features, labels)
 
     def _card(self, train: Split) -> DatasetCard:
+        """Return a card of the dataset."""
+
         def fact(value: object) -> Fact[Any]:
             return Fact(value, "confirmed")
 
@@ -121,5 +125,6 @@ class Sample:
 
 
 def _generator(*words: str) -> np.random.Generator:
+    """Return a generator that depends on words alone."""
     digest = hashlib.sha256(" ".join(words).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))

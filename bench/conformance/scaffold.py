@@ -67,6 +67,7 @@ def write_condition(name: str, folder: Path) -> Path:
 
 
 def _write(path: Path, text: str) -> Path:
+    """Write a new file; raises UsageError if that fails or it is there already."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:

@@ -62,11 +62,7 @@ class Bundle(NamedTuple):
 
 
 def read_bundle(path: Path, choices: Choices | None = None) -> Bundle:
-    """Read and check a dataset that is a file, a folder of files or a recipe.
-
-    Args:
-        path: of it.
-        choices: what its user states of it, before any guess.
+    """Read and check a dataset that is a file, a folder of files or a recipe; ``choices`` precede guesses.
 
     Raises:
         DataError: if a key is missing, or an array cannot be understood, or in two ways.
@@ -196,11 +192,8 @@ def import_files(
 ) -> Layout:
     """Read files as one dataset and write it as a feature bundle.
 
-    Args:
-        files: a file, a folder or a recipe; or several files, whose arrays are those of one dataset.
-        output: path of the bundle.
-        choices: what their user states of them.
-        leave_out: kinds of findings whose rows are left out; see `bench.data.findings.without`.
+    Several files are those of the arrays of one dataset. ``leave_out`` are kinds of findings whose rows are
+    left out; see `bench.data.findings.without`.
 
     Returns:
         What was understood, with the splits as written.
@@ -257,6 +250,7 @@ def _encodings(source: ArrayFile) -> dict[str, Encoding]:
 def _card(
     path: Path, splits: Mapping[str, Split], notes: list[str], made_by: Mapping[str, Encoding]
 ) -> DatasetCard:
+    """Return the card of a feature bundle: what its arrays show, and its encoders."""
     train = splits["train"]
     modalities = tuple(
         ModalityCard(

@@ -16,11 +16,7 @@ _BLOCK = 4096
 
 
 def feature_matrix(values: Array, where: str) -> NDArray[np.float32]:
-    """Return features as a float32 matrix ``(n, d)`` in C order.
-
-    Args:
-        values: as read from a file.
-        where: file and key, for messages.
+    """Return features as a float32 matrix ``(n, d)`` in C order; ``where`` is file and key, for messages.
 
     Raises:
         DataError: if it is no matrix of finite real numbers with at least one row and column.
@@ -50,12 +46,8 @@ def class_numbers(
 ) -> NDArray[np.int64]:
     """Return labels as class numbers ``(n,)`` counted from 0, int64.
 
-    Args:
-        values: ``(n,)``, ``(n, 1)`` or ``(1, n)`` as read from a file.
-        where: file and key, for messages.
-        n_classes: number of classes C.
-        first: number of the first class in the file: 0 or 1.
-        whole_floats: whether floating-point numbers without a fraction will do, as MATLAB writes them.
+    ``values`` are ``(n,)``, ``(n, 1)`` or ``(1, n)``, and count from ``first``, 0 or 1. With ``whole_floats``
+    floating-point numbers without a fraction will do, as MATLAB writes them.
 
     Raises:
         DataError: if they are no whole numbers, or outside ``first .. first + C - 1``.
@@ -117,15 +109,7 @@ def label_matrix(values: Array, where: str) -> NDArray[np.uint8]:
 def read_modality(
     source: ArrayFile, card: DatasetCard, name: str, features: str, labels: str, *, first: int = 0
 ) -> Modality:
-    """Read and check one modality's features and class numbers.
-
-    Args:
-        source: the open file.
-        card: states the number of classes and the features' width.
-        name: which of the card's modalities this is.
-        features: key of the features.
-        labels: key of the labels.
-        first: number of the first class in the file, see `class_numbers`.
+    """Read and check a modality's features and class numbers, which have two keys and count from ``first``.
 
     Raises:
         DataError: if either is missing, unreadable or not what the card is sure of.
@@ -176,11 +160,6 @@ def cut_block(
 ) -> tuple[dict[str, Modality], dict[str, Modality]]:
     """Return the first rows of a block and the rest: publishers release validation and test rows together.
 
-    Args:
-        block: the rows of each modality.
-        first_rows: how many rows of each modality come first.
-        path: the file, for messages.
-
     Raises:
         DataError: if nothing would be left for the second piece.
     """
@@ -198,11 +177,6 @@ def cut_block(
 
 def check_splits(card: DatasetCard, splits: Mapping[str, Split], where: str) -> tuple[str, ...]:
     """Compare the splits that a loader returned with its card.
-
-    Args:
-        card: what is known, and how surely.
-        splits: train, validation, test, and gallery where there is one.
-        where: the file or files, for messages.
 
     Returns:
         A sentence for every count or width that differs from what the card only supposes.

@@ -91,11 +91,7 @@ def labels_by_ids(
 
 
 def _require_one_order(source: ArrayFile, labels: Array, ids: Mapping[str, str | None], part: str) -> None:
-    """Refuse one list of labels for modalities whose ids are in different orders.
-
-    Raises:
-        DataError: if an id would have two labels.
-    """
+    """Refuse, by a DataError, one list of labels for modalities whose ids are in different orders."""
     first, *others = [source.array(key).reshape(-1) for key in dict.fromkeys(ids.values()) if key]
     for other in others:
         if len(first) == len(other) == len(labels) and are_texts(first) == are_texts(other):

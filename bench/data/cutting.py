@@ -86,6 +86,7 @@ class _Cut(ArrayFile):
         return [*self._whole, *self._source.keys()]
 
     def _shape(self, key: str) -> tuple[int, ...]:
+        """Return the shape of a part's rows, or of an array as it is."""
         if key not in self._whole:
             return self._source.shape(key)
         name, rows, turned = self._whole[key]
@@ -93,6 +94,7 @@ class _Cut(ArrayFile):
         return (len(rows), *(shape[-2::-1] if turned else shape[1:]))
 
     def _read(self, key: str) -> Array:
+        """Return a part's rows, or an array as it is."""
         if key not in self._whole:
             return self._source.array(key)
         name, rows, turned = self._whole[key]
@@ -100,6 +102,7 @@ class _Cut(ArrayFile):
         return np.asarray((values.T if turned else values)[rows])
 
     def _read_matrices(self, key: str, transposed: bool, parts: Rows) -> dict[str, Array]:
+        """Return a part's rows; the others of the same array are kept until they are asked for."""
         if transposed or [*parts.values()] != [None] or key not in self._whole:
             return super()._read_matrices(key, transposed, parts)
         if key not in self._ready:

@@ -89,12 +89,7 @@ class Diagnosis:
 
 
 def diagnose(what: What, data_dir: str | Path | None = None) -> Diagnosis:
-    """Find, digest, read and check a dataset's files; whatever goes wrong is part of the diagnosis.
-
-    Args:
-        what: a loader's class, a registry name, or the path of a feature bundle.
-        data_dir: data folder; None for the default one.
-    """
+    """Find, digest, read and check a dataset's files; whatever goes wrong is part of the diagnosis."""
     name, card = str(what), None
     try:
         if isinstance(what, type):
@@ -153,6 +148,7 @@ def _of_files(source: Source, card: DatasetCard | None) -> Diagnosis:
 
 
 def _file(name: str, path: Path | None, card: FileCard | None) -> FoundFile:
+    """Return what is found of a file: its size, its digest, and how it differs from its card."""
     if path is None:
         return FoundFile(name, None)
     try:
@@ -163,6 +159,7 @@ def _file(name: str, path: Path | None, card: FileCard | None) -> FoundFile:
 
 
 def _sentence(error: Exception) -> str:
+    """Return an error as a sentence; an unexpected one with its type."""
     if isinstance(error, BenchError):
         return str(error)
     return f"an unexpected {type(error).__name__} while reading it: {error}"

@@ -76,12 +76,6 @@ def fetch(
     Each is downloaded beside its final name, checked against size and checksum as far as its card
     states them, flushed to disk and then renamed. A file that is present and right is not fetched.
 
-    Args:
-        card: names the files and their addresses.
-        data_dir: data folder; None for the default one.
-        patience: how long to keep trying.
-        progress: called with the state of the file in transfer.
-
     Returns:
         The path of each file, in the card's order; nothing for embedded data.
 
@@ -95,6 +89,7 @@ def fetch(
 def _fetch_file(
     card: DatasetCard, file: FileCard, folder: Path, patience: Patience, progress: OnBytes | None
 ) -> Path:
+    """Return the path of a file, fetched from the first of its addresses that gives it; raises DataError."""
     from filelock import FileLock, Timeout
 
     present = find_file(card, file, folder)
@@ -129,6 +124,7 @@ def _fetch_file(
 
 
 def _fetch_from(url: str, file: FileCard, target: Path, patience: Patience, progress: OnBytes | None) -> None:
+    """Fetch a file from one address, check it, and give it its final name; raises `Refused`."""
     part = _Part(target.with_name(target.name + ".part"), url)
     # The same file may be published in an archive at one address and by itself at another.
     member = file.member if urlsplit(url).path.lower().endswith(".zip") else None
@@ -159,6 +155,7 @@ class _Part:
 
     @property
     def note(self) -> Path:
+        """Path of the note."""
         return self.path.with_name(self.path.name + ".json")
 
     def resumable(self) -> tuple[int, str, int | None]:
@@ -172,11 +169,13 @@ class _Part:
         return 0, "", None
 
     def start(self, validator: str, total: int | None) -> None:
+        """Begin the file anew, of a version with a validator and so many bytes in all."""
         text = json.dumps({"url": self.url, "validator": validator, "total": total})
         self.path.write_bytes(b"")
         self.note.write_text(text, encoding="utf-8")
 
     def discard(self) -> None:
+        """Remove the file and its note."""
         self.path.unlink(missing_ok=True)
         self.note.unlink(missing_ok=True)
 
@@ -268,6 +267,7 @@ def _begin(response: requests.Response, part: _Part, offset: int) -> tuple[int, 
 def _write(
     response: requests.Response, path: Path, offset: int, most: int | None, progress: OnBytes | None
 ) -> None:
+    """Write the body of an answer from an offset on; raises `Refused` if it exceeds ``most`` bytes."""
     with path.open("r+b") as stream:
         stream.truncate(offset)
         stream.seek(offset)

@@ -54,9 +54,7 @@ class Finding:
 def findings(splits: Splits, path: Path | None = None) -> list[Finding]:
     """Return what is noteworthy in the splits ``train``, ``validation``, ``test`` and perhaps ``gallery``.
 
-    Args:
-        splits: by part.
-        path: of the files where these are a user's; remedies then are commands for them.
+    With the ``path`` of a user's files, remedies are commands for them.
     """
     found = [finding for check in _CHECKS for finding in check(splits)]
     if path is None:
@@ -72,6 +70,7 @@ def findings(splits: Splits, path: Path | None = None) -> list[Finding]:
 
 
 def _overlaps(splits: Splits) -> Iterator[Finding]:
+    """Find rows of later parts that are also in earlier ones."""
     digests = {part: {name: _digests(m) for name, m in split.items()} for part, split in splits.items()}
 
     def shared(part: str, *earlier: str) -> dict[str, int]:
@@ -97,10 +96,12 @@ def _overlaps(splits: Splits) -> Iterator[Finding]:
 
 
 def _by_modality(counts: Mapping[str, int]) -> str:
+    """Return counts in words."""
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _repeated(splits: Splits) -> Iterator[Finding]:
+    """Find rows that repeat another row of their part, beyond rows with the same id."""
     for part, split in splits.items():
         for name, modality in split.items():
             count = len(modality) - len(np.unique(_digests(modality)))
@@ -112,6 +113,7 @@ def _repeated(splits: Splits) -> Iterator[Finding]:
 
 
 def _identical(splits: Splits) -> Iterator[Finding]:
+    """Find modalities with the same training features."""
     train = splits["train"]
     for a, b in combinations(train, 2):
         if np.array_equal(train[a].features, train[b].features):
@@ -120,6 +122,7 @@ def _identical(splits: Splits) -> Iterator[Finding]:
 
 
 def _readable(splits: Splits) -> Iterator[Finding]:
+    """Find features of which columns are the labels, by correlation."""
     train = splits["train"]
     for name, modality in train.items():
         known = modality.labelled
@@ -137,6 +140,7 @@ def _readable(splits: Splits) -> Iterator[Finding]:
 
 
 def _classes(splits: Splits) -> Iterator[Finding]:
+    """Find classes without training rows or without any, and queries without relevant items."""
     rows = {
         part: sum(split.targets(name).sum(axis=0) for name in split).astype(np.int64)
         for part, split in splits.items()
@@ -159,6 +163,7 @@ def _classes(splits: Splits) -> Iterator[Finding]:
 
 
 def _labels(splits: Splits) -> Iterator[Finding]:
+    """Find training rows without a label."""
     for name, modality in splits["train"].items():
         if count := int((~modality.labelled).sum()):
             what = f"{count} of {len(modality)} training rows of {name} have no label"
@@ -166,6 +171,7 @@ def _labels(splits: Splits) -> Iterator[Finding]:
 
 
 def _columns(splits: Splits) -> Iterator[Finding]:
+    """Find columns that are constant in training, and rows of zeros."""
     for name, modality in splits["train"].items():
         mean, deviation = mean_and_deviation(modality.features)
         if count := int((deviation <= CONSTANT * np.abs(mean)).sum()):
@@ -180,6 +186,7 @@ def _columns(splits: Splits) -> Iterator[Finding]:
 
 
 def _scales(splits: Splits) -> Iterator[Finding]:
+    """Find modalities whose rows are far longer than those of others."""
     train = splits["train"]
     lengths = {
         name: float(np.linalg.norm(m.features[:_LENGTHS_SAMPLED].astype(np.float64), axis=1).mean())
@@ -259,4 +266,5 @@ def _numbers(classes: NDArray[np.intp]) -> str:
 
 
 def _have(classes: NDArray[np.intp]) -> str:
+    """Return the verb for one class or several."""
     return "has" if len(classes) == 1 else "have"

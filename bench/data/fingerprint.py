@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import registry
-from bench.atomic import read_state, write_whole
+from bench.atomic import read_cache, write_whole
 from bench.contract import DataError, DatasetCard, FileCard
 from bench.data import partition
 from bench.data.formats import open_arrays, require_regular
@@ -43,12 +43,8 @@ def content_fingerprint(
 ) -> str:
     """Return the SHA-256 of the files' contents, the row limits and the version of the loader.
 
-    Args:
-        card: of a registered dataset; None for a feature bundle.
-        files: by the card's name for them.
-        limits: of the profile.
-        cache: JSON file that remembers the digests of unchanged files.
-        layout: how a file that is no plain feature bundle is read; may hold a gallery then.
+    ``card`` is None for a feature bundle; ``layout`` says how one that is not plain is read, which may hold a
+    gallery. ``cache`` is a JSON file that remembers the digests of unchanged files.
 
     Raises:
         DataError: if a file cannot be read.
@@ -79,7 +75,7 @@ def file_digests(files: Mapping[str, Path], cache: Path | None = None) -> dict[s
     Raises:
         DataError: if a file cannot be read.
     """
-    known = _remembered(cache)
+    known = read_cache(cache) if cache else {}
     digests: dict[str, str] = {}
     fresh: dict[str, str] = {}
     for name, path in files.items():
@@ -92,7 +88,7 @@ def file_digests(files: Mapping[str, Path], cache: Path | None = None) -> dict[s
         if entry not in known:
             fresh[entry] = digests[name]
     if cache is not None and fresh:
-        _replace(cache, {**_remembered(cache), **fresh})
+        _replace(cache, {**read_cache(cache), **fresh})
     return digests
 
 
@@ -101,7 +97,7 @@ def forget_digests(files: Iterable[Path], cache: Path | None = None) -> None:
     prefixes = tuple(_prefix(path) for path in files)
     for entry in [entry for entry in _DIGESTS if entry.startswith(prefixes)]:
         del _DIGESTS[entry]
-    known = _remembered(cache)
+    known = read_cache(cache) if cache else {}
     kept = {entry: digest for entry, digest in known.items() if not entry.startswith(prefixes)}
     if cache is not None and len(kept) < len(known):
         _replace(cache, kept)
@@ -121,18 +117,6 @@ def hex_digest(path: Path, digest: hashlib._Hash) -> str:
     return digest.hexdigest()
 
 
-def _remembered(cache: Path | None) -> dict[str, str]:
-    if cache is None:
-        return {}
-    try:
-        known = json.loads(read_state(cache))
-    except (OSError, ValueError, RecursionError):
-        return {}  # a lost or damaged cache only costs the time to digest again
-    if not isinstance(known, dict):
-        return {}
-    return {key: value for key, value in known.items() if isinstance(value, str)}
-
-
 def _replace(cache: Path, entries: Mapping[str, str]) -> None:
     """Replace the file at once; a process that does the same loses at most entries."""
     with suppress(OSError):
@@ -140,6 +124,7 @@ def _replace(cache: Path, entries: Mapping[str, str]) -> None:
 
 
 def _prefix(path: Path) -> str:
+    """Return how the entries of a file begin."""
     return f"{path.resolve()}|"
 
 

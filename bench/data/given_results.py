@@ -223,15 +223,12 @@ def read_labels(source: ArrayFile, key: str) -> Array:
 
 
 def _modalities(rows: Mapping[str, object], matrices: Mapping[Pair, object]) -> tuple[str, ...]:
+    """Return the modalities of embeddings, or of similarities."""
     return tuple(rows or dict.fromkeys(name for pair in matrices for name in pair))
 
 
 def _keys(source: ArrayFile, dataset: Sequence[str]) -> _Keys:
-    """Find the arrays of the modalities of a dataset, or of those that have labels in the file.
-
-    Raises:
-        DataError: if there is nothing to rank, or if there are two kinds of it.
-    """
+    """Find arrays of a dataset's modalities, or of labelled ones; raises DataError for none or two kinds."""
     path, keys = source.path, source.keys()
     labelled = dict.fromkeys(key.removesuffix(end) for key in keys for end in _LABELS if key.endswith(end))
     labels = {name: next(name + end for end in _LABELS if name + end in keys) for name in labelled}
@@ -271,6 +268,7 @@ def _keys(source: ArrayFile, dataset: Sequence[str]) -> _Keys:
 
 
 def _matrix(source: ArrayFile, key: str, n_rows: int, n_columns: int | None = None) -> Array:
+    """Return a matrix of numbers of this shape; raises DataError if it is none."""
     values = source.array(key)
     wanted = f"({n_rows}, {'d' if n_columns is None else n_columns})"
     fits = values.ndim == 2 and len(values) == n_rows and 0 not in values.shape
@@ -283,11 +281,7 @@ def _matrix(source: ArrayFile, key: str, n_rows: int, n_columns: int | None = No
 
 
 def _require_same_labels(where: str, given: Array, known: Array) -> None:
-    """Require that labels name the same classes, perhaps by other numbers, as 0/1, or with unused columns.
-
-    Raises:
-        DataError: otherwise.
-    """
+    """Require that labels name the same classes, perhaps by other numbers, as 0/1, or with unused columns."""
     if len(given) != len(known):
         raise DataError(f"{where}: {len(given)} labels, but the dataset has {len(known)} test rows")
     if given.ndim == 2 and known.ndim == 1 and (given.sum(axis=1) == 1).all():

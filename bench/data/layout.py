@@ -49,11 +49,7 @@ class Layout:
 
 
 def layout_of(source: ArrayFile, choices: Choices | None = None) -> Layout:
-    """Read an open file as a dataset.
-
-    Args:
-        source: of the arrays.
-        choices: what its user states, before any guess.
+    """Read an open file as a dataset; what its user states in ``choices`` precedes guesses.
 
     Raises:
         DataError: if it is none, or can be read in two ways.
@@ -122,6 +118,7 @@ class _Reading:
         return Layout(splits, targets.names, list(dict.fromkeys(self.notes)))
 
     def _note(self, part: str, sentence: str) -> None:
+        """Note what was assumed of a part; equal sentences of several parts are joined."""
         self.by_part.setdefault(sentence, []).append(part)
 
     def _slots(self) -> Iterator[tuple[Slot, str]]:
@@ -168,6 +165,7 @@ class _Reading:
         return np.repeat(values.reshape(count, -1), times, axis=0)
 
     def _flag(self, key: str) -> bool:
+        """Return a single true or false; raises DataError for anything else."""
         value = self.source.array(key)
         if are_texts(value) and value.size == 1:
             word = str(texts(value.reshape(-1).tolist())[0]).strip().lower()
@@ -195,6 +193,7 @@ class _Reading:
         return turned
 
     def _split(self, part: str, targets: Targets, turned: set[str], shared: bool) -> Split:
+        """Return a part: rows that are there, with features, labels and ids."""
         features = {name: self._features(part, name, name in turned) for name in self.names}
         labels = {name: targets.labels[part, name] for name in self.names}
         for name in self.names:
@@ -219,6 +218,7 @@ class _Reading:
         return split
 
     def _features(self, part: str, name: str, turned: bool) -> Array:
+        """Return a modality's features as a matrix ``(n, d)``; raises DataError if they are none."""
         key = self.keys.features(part)[name]
         values, where = self.source.matrix(key, turned), self.source.where(key)
         if values.ndim > 2 and sorted(values.shape)[-3:][0] == 1:
@@ -236,6 +236,7 @@ class _Reading:
         return values
 
     def _require_rows(self, part: str, name: str, rows: int, labels: int) -> None:
+        """Refuse features and labels of different numbers."""
         if rows == labels:
             return
         key = self.keys.of(part, "labels", name)
@@ -300,6 +301,7 @@ class _Reading:
         return {name: np.arange(count) for name, count in counts.items()}, "natural"
 
     def _given_ids(self, part: str, ids: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+        """Note modalities whose ids have nothing in common."""
         for a, b in combinations(ids, 2):
             if not np.isin(ids[a], ids[b]).any():
                 self._note(part, f"no id of {a} is among those of {b}: none of their rows correspond")
@@ -322,6 +324,7 @@ class _Reading:
         return {name: key or given for name, key in keys.items()}
 
     def _paired(self, part: str) -> bool | None:
+        """Return whether user or file states that rows are pairs; None if neither does."""
         if self.choices.paired is not None:
             return self.choices.paired
         key = self.keys.paired.get(part, self.keys.paired.get("", ""))
@@ -360,6 +363,7 @@ class _Reading:
         return ids
 
     def _require_labelled(self, part: str, split: Split) -> None:
+        """Refuse rows without a label but in training, and a modality without any label."""
         for name, modality in split.items():
             without = int((~modality.labelled).sum())
             if without and part != "train":

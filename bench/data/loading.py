@@ -98,13 +98,7 @@ class Source:
     def items(
         self, test: Split, kept: Mapping[str, Array] | None, classes: tuple[str, ...]
     ) -> Callable[[], Items]:
-        """Return what opens the pictures and texts of the test rows.
-
-        Args:
-            test: all test rows.
-            kept: the rows that a limit left of each modality; None for all.
-            classes: their names, of a feature bundle.
-        """
+        """Return what opens the pictures and texts of the test rows, of which a limit left those ``kept``."""
         if self.card is None:
             return lambda: Items(classes=classes)
         counts, n_classes = {name: len(modality) for name, modality in test.items()}, test.n_classes
@@ -252,11 +246,7 @@ def fingerprint_of(
 ) -> tuple[DataKind, str]:
     """Return a dataset's kind and fingerprint, the same as `load_dataset` gives it, without loading an array.
 
-    Args:
-        name_or_path: registry name or path of a feature bundle.
-        data_dir: data folder; None for the default one.
-        profile: ``quick`` or ``paper``; its row limits are part of the fingerprint.
-        cache: JSON file that remembers the digests of unchanged files.
+    The row limits of the profile are part of it. ``cache`` is a JSON file that remembers digests.
 
     Raises:
         UsageError: if there is no such dataset, bundle or profile.
@@ -316,6 +306,7 @@ def source_of(what: What, data_dir: str | Path | None = None) -> Source:
 
 
 def _source_of_bundle(path: Path) -> Source:
+    """Return the source of a feature bundle; raises UsageError or DataError if it cannot be one."""
     if not path.is_file() and not path.is_dir():
         raise UsageError(f"there is no file or folder {path}")
     if len(path.stem) > _LONGEST_NAME:

@@ -98,11 +98,7 @@ class _Classes:
 
 
 def look_alike(card: DatasetCard, limits: RowLimits | None = None) -> dict[str, Split]:
-    """Generate the splits of a look-alike of a dataset.
-
-    Args:
-        card: modalities, classes, label type and pairing to imitate.
-        limits: on rows, classes and width; they are never generated beyond.
+    """Generate the splits of a look-alike of a dataset, never beyond the limits on rows, classes and width.
 
     Returns:
         ``train``, ``validation`` and ``test``; the same bytes for the same version, card and limits.
@@ -130,6 +126,7 @@ def rule_digest(card: DatasetCard, limits: RowLimits | None = None) -> str:
 
 
 def _draw_classes(card: DatasetCard, count: int) -> _Classes:
+    """Draw modes, super-classes and weights of the classes."""
     generator = fixed_generator("look-alike", VERSION, card.name, "classes")
     n_super = max(2, isqrt(count))
     super_class = generator.permutation(count) % n_super
@@ -158,6 +155,7 @@ def _nearest(modes: Floats) -> NDArray[np.int64]:
 
 
 def _draw_split(card: DatasetCard, classes: _Classes, part: str, limits: RowLimits | None) -> Split:
+    """Draw the rows of a part; pairs have the same content in all modalities."""
     paired = card.paired.value
     limit = None if limits is None else limits.rows(len(classes.weights))[part]
     modalities: dict[str, Modality] = {}
@@ -244,6 +242,7 @@ def _observe(card: DatasetCard, modality: ModalityCard, part: str, width: int, l
 
 
 def _give_character(entries: Floats, character: Character) -> Floats:
+    """Return entries as features of a character: dense, sparse, counts or shares."""
     if character == "dense":
         return entries
     if character == "sparse":
@@ -272,4 +271,5 @@ def _mix(rows: Floats, weights: Floats) -> Floats:
 
 
 def _normal(generator: np.random.Generator, rows: int, columns: int) -> Floats:
+    """Return standard normal numbers ``(rows, columns)``."""
     return generator.standard_normal((rows, columns), dtype=np.float32)

@@ -12,12 +12,8 @@ def training_rows(card: MethodCard, train: Split, generator: np.random.Generator
     """Return the rows of a training split that a method can train on.
 
     A method that cannot use rows without a label gets the others. One that needs pairs gets the rows that
-    correspond in all modalities, side by side; where none do, class-matched pseudo-pairs.
-
-    Args:
-        card: of the method.
-        train: all training rows.
-        generator: decides which pseudo-pairs are made.
+    correspond in all modalities, side by side; where none do, class-matched pseudo-pairs, which ``generator``
+    draws.
 
     Raises:
         DataError: if no row of some modality is left.
@@ -39,10 +35,6 @@ def class_matched(split: Split, generator: np.random.Generator) -> Split:
     the largest number of rows that any modality has of it; row i of every modality then has
     the same class. Classes that a modality lacks are dropped. The rows' order is shuffled at the end.
     A multi-label row's class is its whole set of labels. Rows without a label are left out.
-
-    Args:
-        split: any split; pairs it may have are ignored.
-        generator: decides the shuffles.
 
     Returns:
         A split with ``pairing="class-matched"`` and equally many rows in every modality.

@@ -158,9 +158,6 @@ def stratified_validation(split: Split) -> tuple[Split, Split]:
 
     Rows with the same id stay together; a class never gives its last row. Rows without a label are not drawn.
 
-    Args:
-        split: the rows given for training.
-
     Returns:
         The remaining training rows and the validation rows, both in the order of ``split``.
 
@@ -191,12 +188,9 @@ def validation_rows(split: Split) -> tuple[dict[str, Array], dict[str, Array]]:
 
 
 def capped(split: Split, part: str, limit: int) -> Split:
-    """Return at most ``limit`` rows of each modality: a stratified draw with a fixed seed.
+    """Return at most ``limit`` rows of each modality: a stratified draw with a fixed seed for each part.
 
-    Args:
-        split: rows to draw from; rows with the same id stay together.
-        part: ``train``, ``validation``, ``test`` or ``gallery``: each has a separate random stream.
-        limit: most rows to keep.
+    Rows with the same id stay together.
     """
     rows = capped_rows(split, part, limit)
     return split if rows is None else split.take(rows)

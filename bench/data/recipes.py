@@ -75,6 +75,7 @@ def recipe_files(path: Path) -> dict[str, Path]:
 
 
 def _recipe(path: Path) -> Mapping[str, Any]:
+    """Return the content of a recipe, whose keys and types are as expected; raises DataError."""
     import yaml
 
     with blamed(str(path)):
@@ -120,6 +121,7 @@ def _files(path: Path, recipe: Mapping[str, Any]) -> dict[str, Path]:
 
 
 def _part(path: Path, word: str, files: Mapping[str, ArrayFile]) -> Part:
+    """Return the array that a word of a recipe names; raises DataError for an unknown file."""
     name, colon, key = word.partition(":")
     if colon and name in files:
         source = files[name]

@@ -38,11 +38,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def roles_of(source: ArrayFile, choices: Choices | None = None) -> Keys:
-    """Find out which array is what, by keys and numbers of dimensions alone.
-
-    Args:
-        source: open file.
-        choices: what its user states.
+    """Find out which array is what, by keys and numbers of dimensions alone, or as ``choices`` state.
 
     Raises:
         DataError: if there are no features to train or test on, or two arrays could be the same thing.
@@ -158,6 +154,7 @@ class _Roles:
         return found
 
     def _put(self, found: Keys, role: Role, key: str) -> None:
+        """Give a key a role; raises `Ambiguous` if another has that of features or labels."""
         known = found.roles.setdefault(role, key)
         if known == key:
             return

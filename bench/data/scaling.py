@@ -88,6 +88,7 @@ class Scaler:
         return scaled
 
     def _scaled(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a block of rows, scaled, in float64."""
         if self.shift is not None and self.factor is not None:
             return np.asarray((block - self.shift) * self.factor)
         # divided by the largest entry first, whose square might overflow or vanish

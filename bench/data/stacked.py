@@ -63,12 +63,14 @@ class Stacked(ArrayFile):
         return [*self._source.keys(), *self._lists]
 
     def _shape(self, key: str) -> tuple[int, ...]:
+        """Return the shape with a row for each of k."""
         if key in self._matrices:
             count, times, width = self._matrices[key]
             return count * times, width
         return self._read(key).shape if key in self._lists else self._source.shape(key)
 
     def _read(self, key: str) -> Array:
+        """Return a matrix, a list with an entry for each row, or an array as it is."""
         if key in self._matrices:
             return self._as_matrix(self._source.array(key), key)
         if key not in self._lists:
@@ -78,11 +80,13 @@ class Stacked(ArrayFile):
         return np.repeat(values, times) if len(values) == count else values
 
     def _as_matrix(self, values: Array, key: str) -> Array:
+        """Return an array ``(n, k, d)`` as a matrix ``(n k, d)``."""
         shape = self._matrices[key]
         values = values.reshape([length for length in values.shape if length > 1])
         return (values if values.shape == shape else values.T).reshape(-1, shape[2])
 
     def _read_matrices(self, key: str, transposed: bool, parts: Rows) -> dict[str, Array]:
+        """Return rows of an array by part, a stacked one as a matrix."""
         if key in self._matrices:
             return cut_in_memory(self._as_matrix(self._source.matrix(key), key), transposed, parts)
         return self._source.matrices(key, transposed, parts)

@@ -65,11 +65,8 @@ def targets_of(
 ) -> Targets:
     """Return the labels of all parts and modalities.
 
-    Args:
-        path: of the file, for messages.
-        raw: as read.
-        multi_label: whether rows may have several classes; None if nothing states it.
-        names: of the classes, in the order of their numbers or columns; empty if not given.
+    ``multi_label`` is None if nothing states whether rows may have several classes; ``names`` of classes are
+    in the order of their numbers or columns.
 
     Raises:
         DataError: if they are no labels, or do not fit together.
@@ -284,6 +281,7 @@ class _Labels:
         return set()
 
     def _require_some(self, classes: Sequence[object]) -> None:
+        """Refuse labels of no class, or of too many."""
         if not classes:
             raise DataError(f"{self.path}: no row has a label")
         if len(classes) > _MOST_CLASSES:
@@ -396,5 +394,6 @@ def _whole(values: Array, where: str) -> NDArray[np.int64]:
 
 
 def _listed(classes: Sequence[object]) -> str:
+    """Return classes in words, the first ones of many."""
     shown = ", ".join(str(one)[:40] for one in classes[:_LISTED])
     return shown if len(classes) <= _LISTED else f"{shown} and {len(classes) - _LISTED} more"

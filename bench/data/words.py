@@ -46,6 +46,7 @@ _T = TypeVar("_T", bound=str)
 
 
 def _by_word(words: Mapping[_T, str]) -> dict[str, _T]:
+    """Return the name of each word in lists of words by name."""
     return {word: name for name, listed in words.items() for word in listed.split()}
 
 

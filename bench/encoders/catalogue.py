@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import inspect
 import pkgutil
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from importlib.metadata import entry_points
@@ -18,7 +15,7 @@ from typing import Any, Final
 from bench.contract import PluginError, UsageError
 from bench.encoders import models
 from bench.encoders.contract import Encoder, EncoderCard, Kind
-from bench.registry import unknown
+from bench.registry import module_at, unknown
 
 GROUP: Final = "bench.encoders"
 
@@ -43,7 +40,7 @@ def encoders(plugins: Sequence[Path] = ()) -> Encoders:
             continue
         _add(found, _classes(loaded) if isinstance(loaded, ModuleType) else [loaded])
     for path in plugins:
-        classes = list(_classes(_imported(path)))
+        classes = list(_classes(module_at(path)))
         if not classes:
             raise PluginError(f"{path} does not define an Encoder with a card")
         _add(found, classes)
@@ -74,6 +71,7 @@ def encoder_cards(plugins: Sequence[Path] = ()) -> list[EncoderCard]:
 
 
 def _settings(cls: type[Encoder[Any]], encoder: str, given: str) -> Any:
+    """Return the settings in ``SETTING=VALUE,...``; raises UsageError."""
     defaults = cls.Settings()
     names = [field.name for field in fields(defaults)]
     values: dict[str, Any] = {}
@@ -91,33 +89,15 @@ def _settings(cls: type[Encoder[Any]], encoder: str, given: str) -> Any:
     return cls.Settings(**values)
 
 
-def _imported(path: Path) -> ModuleType:
-    file = path.expanduser().resolve()
-    if file.suffix != ".py" or not file.is_file():
-        raise PluginError(f"plug-in {file} is not a Python file; give the path of a .py file")
-    name = f"bench_encoder_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise PluginError(f"{file} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise PluginError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
-    return module
-
-
 def _classes(module: ModuleType) -> Iterator[Any]:
+    """Yield the classes with a card that a module defines."""
     for value in vars(module).values():
         if inspect.isclass(value) and value.__module__ == module.__name__ and "card" in vars(value):
             yield value
 
 
 def _add(found: Encoders, classes: Iterable[Any]) -> None:
+    """Add encoders; raises PluginError for one that is none or whose name is taken."""
     for cls in classes:
         if not (inspect.isclass(cls) and issubclass(cls, Encoder)) or inspect.isabstract(cls):
             raise PluginError(f"{getattr(cls, '__name__', cls)} must derive from Encoder and define encode")

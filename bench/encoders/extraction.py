@@ -127,6 +127,7 @@ class _Items:
         return read, kept, reason
 
     def _read(self, i: int) -> Any:
+        """Return an item: a text, picture or sound; raises DataError with its row."""
         if self.kind == "text":
             return str(self.cells[i])
         try:
@@ -235,6 +236,7 @@ def summary_lines(card: dict[str, Any]) -> list[str]:
 def _modality(
     table: Table, rows: Rows, wanted: Wanted, folder: Path, options: Options, report: Report
 ) -> _Made:
+    """Return the features of a modality, from stored batches as far as these are of the same items."""
     items = _items(table, rows, wanted, options)
     identity = [wanted.given, wanted.encoder.checksum(), wanted.encoder.device, str(options.batch)]
     identity += [json.dumps(_versions()), _source_of(wanted.encoder)]
@@ -334,6 +336,7 @@ def _encoded(items: _Items, at: range, wanted: Wanted, *, skip_broken: bool) -> 
 def _card(
     table: Table, rows: Rows, wanted: Sequence[Wanted], made: dict[str, _Made], options: Options
 ) -> dict[str, Any]:
+    """Return how the features were made, as the bundle states it."""
     modalities = {}
     for one in wanted:
         stated = {key: value for key, value in asdict(one.encoder.card).items() if key != "name"}
@@ -358,6 +361,7 @@ def _card(
 
 
 def _versions() -> dict[str, str]:
+    """Return the versions of the installed libraries that features depend on."""
     versions = {}
     for name in _LIBRARIES:
         try:
@@ -376,6 +380,7 @@ def _source_of(encoder: Encoder[Any]) -> str:
 
 
 def _digest(parts: Sequence[str]) -> str:
+    """Return the SHA-256 of texts in hexadecimal."""
     return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()
 
 

@@ -86,6 +86,7 @@ def read_sound(path: Path) -> Sound:
 
 
 def _content(path: Path) -> bytes:
+    """Return the bytes of a file; raises DataError if it is missing or too large."""
     if not path.is_file():
         raise DataError("no such file")
     if path.stat().st_size > _LARGEST:

@@ -156,6 +156,7 @@ def read_rows(
 
 
 def _separated(path: Path, separator: str) -> Any:
+    """Return a table of texts; raises DataError if rows do not fit the heading."""
     import pandas as pd
 
     with warnings.catch_warnings():
@@ -179,6 +180,7 @@ def is_absent(value: Any) -> bool:
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the objects in lines of JSON; raises DataError for any other line."""
     records: list[dict[str, Any]] = []
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
@@ -208,6 +210,7 @@ def _ids(table: Table, name: str | None) -> NDArray[np.int64]:
 
 
 def _parts(table: Table, name: str | None, ids: str | None) -> tuple[list[str], str]:
+    """Return the part of each row, and by which rule."""
     if name is None:
         keys = [str(value) for value in (table.column(ids) if ids else range(len(table)))]
         drawn = [int(hashlib.sha256(key.encode()).hexdigest(), 16) % TEST_SHARE == 0 for key in keys]
@@ -226,6 +229,7 @@ def _parts(table: Table, name: str | None, ids: str | None) -> tuple[list[str], 
 
 
 def _labels(table: Table, name: str, multi_label: bool) -> tuple[Array, tuple[str, ...]]:
+    """Return labels ``(n,)``, or ``(n, C)`` of several classes, and the names of the classes."""
     values = table.column(name)
     several = multi_label or any(isinstance(value, (list, tuple, np.ndarray)) for value in values)
     named = [_classes_of(table, row, value, several) for row, value in enumerate(values)]
@@ -246,6 +250,7 @@ def _labels(table: Table, name: str, multi_label: bool) -> tuple[Array, tuple[st
 
 
 def _classes_of(table: Table, row: int, value: Any, several: bool) -> list[str]:
+    """Return the classes in a cell; none if it is empty."""
     if isinstance(value, (list, tuple, np.ndarray)):
         parts = list(value)
     elif is_absent(value):

@@ -199,6 +199,7 @@ def decode_per_query(
 
 @lru_cache(maxsize=10_000)
 def _series(name: str) -> Series:
+    """Return the key that a name in an archive stands for."""
     return Series(*map(unquote, name.split("/")))
 
 
@@ -289,6 +290,7 @@ def read_table(content: bytes) -> list[list[str]]:
 
 
 def _value(text: str) -> Value:
+    """Return a cell of a trace as a number, if it is one."""
     if "." not in text:  # an exception for each fraction would take most of the time
         with suppress(ValueError):
             return int(text)

@@ -33,12 +33,7 @@ def record_files(
 ) -> dict[str, bytes]:
     """Return the files of a record by name, with their checksums.
 
-    Args:
-        record: the record.
-        per_query: (selection, protocol, query, gallery) -> values per query ``(n_queries,)``.
-        trace: rows of the training trace.
-        log: output of the cell.
-        snapshot: content of figures; None without one.
+    ``per_query`` holds values per query ``(n_queries,)`` by selection, protocol, query and gallery.
 
     Raises:
         ValueError: if the content cannot be stored exactly, or its numbers contradict each other.
@@ -100,6 +95,7 @@ def decode(folder: Path, files: Mapping[str, bytes]) -> Record:
 
 
 def _look_into(folder: Path, files: Mapping[str, bytes]) -> Record:
+    """Return the record of files after a check of the content of each; raises `Damaged`."""
     record = decode(folder, files)
     encoding.decode_per_query(files[PER_QUERY], record.result)
     encoding.decode_trace(files[TRACE])
@@ -124,6 +120,7 @@ def load(folder: Path, *names: str, rest: bool = False) -> dict[str, bytes]:
 
 
 def _load(folder: Path, names: Iterable[str], rest: bool) -> dict[str, bytes]:
+    """Read the files once; see `load`."""
     if _DIGEST.fullmatch(folder.name) is None and not folder.name.startswith("."):
         raise Damaged("its name is not the 20 hexadecimal digits of a cell")
     files: dict[str, bytes] = {}

@@ -202,6 +202,7 @@ def _build(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _install(fresh: Path, target: Path, rank: Rank) -> bool:
+    """Rename a fresh folder to its final name, unless the folder there has a higher rank; see `publish`."""
     while not _renamed(fresh, target):
         worth = rank(fresh)
         if rank(target) > worth:
@@ -237,6 +238,7 @@ def _renamed(folder: Path, target: Path) -> bool:
 
 
 def _sync(folder: Path) -> None:
+    """Flush the entries of a folder to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

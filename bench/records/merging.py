@@ -147,6 +147,7 @@ def _without_oracle(result: Result) -> bytes:
 
 
 def _merge_trial(digest: str, theirs: TrialStore, ours: TrialStore) -> Merged:
+    """Copy a sound trial unless the one here has the same rank or a higher one."""
     try:
         trial, content, log = theirs.load(digest)
     except DataError as error:

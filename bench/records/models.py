@@ -262,6 +262,7 @@ class ModelStore:
 
 
 def _encoded(card: ModelCard) -> bytes:
+    """Return a card as indented JSON, after a check that it can be read back."""
     text = msgspec.json.encode(card, order="sorted")
     _decoded(text, card.identity.digest)
     return msgspec.json.format(text, indent=2) + b"\n"
@@ -295,6 +296,7 @@ def _rank(folder: Path) -> int:
 
 
 def _sentence(folder: Path, error: Exception) -> str:
+    """Return an error of a model with its folder and advice."""
     reason = error.strerror if isinstance(error, OSError) else error
     advice = "remove the folder, or run the cell again with --keep-models"
     if isinstance(error, Newer):

@@ -191,10 +191,12 @@ class Snapshot(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True
             self._check_shown(gallery.gallery, gallery.results.reshape(-1))
 
     def _check_rows(self, name: str, rows: Rows, classes: Rows) -> None:
+        """Refuse rows and classes beyond those of the test split."""
         inside = _are_below(rows, self.sizes[name]) and _are_below(classes, self.n_classes)
         _require(inside, f"a row of {name} or its class is beyond those of the test split")
 
     def _check_shown(self, name: str, rows: Rows) -> None:
+        """Refuse rows of a gallery without details."""
         known = self.details[name].rows if name in self.details else np.empty(0, np.int32)
         _require(bool(np.isin(rows, known).all()), f"a gallery has a row of {name} without details")
 
@@ -287,22 +289,27 @@ def _layout_1(head: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str
 
 
 def _require(holds: Any, sentence: str) -> None:
+    """Raise ValueError unless a condition holds."""
     if not holds:
         raise ValueError(sentence)
 
 
 def _are_below(values: Rows, limit: int) -> bool:
+    """Whether a vector has numbers from 0 to below a limit."""
     return values.ndim == 1 and bool(((values >= 0) & (values < limit)).all())
 
 
 def _are_shares(values: Vector) -> bool:
+    """Whether a vector has numbers from 0 to 1."""
     return values.ndim == 1 and bool(((values >= 0.0) & (values <= 1.0)).all())  # NaN is neither
 
 
 def _are_distinct(values: Iterable[Any]) -> bool:
+    """Whether no value occurs twice."""
     listed = list(np.asarray(values).tolist())
     return len(set(listed)) == len(listed)
 
 
 def _ascends(values: NDArray[Any]) -> bool:
+    """Whether each number of a vector is above the one before."""
     return values.ndim == 1 and bool((np.diff(values) > 0).all())

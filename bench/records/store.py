@@ -176,6 +176,7 @@ class Store:
         return self._read(digest, lambda folder: load(folder, name)[name].decode("utf-8", "replace"))
 
     def _read(self, digest: str, read: Callable[[Path], T]) -> T:
+        """Return what ``read`` returns of a record's folder; raises DataError."""
         folder = self.runs / digest
         try:
             return read(folder)
@@ -197,6 +198,7 @@ def _rank(folder: Path) -> int:
 
 
 def _sentence(folder: Path, error: Damaged) -> str:
+    """Return an error of a record with its folder and advice."""
     advice = "remove the folder, or run the cell again, which replaces it"
     if isinstance(error, Newer):
         advice = "use the version that made it, or another results folder"

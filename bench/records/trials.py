@@ -157,4 +157,5 @@ class TrialStore:
         return stamps([self._path(digest)]).get(digest)
 
     def _path(self, digest: str) -> Path:
+        """Return the path of a trial's file."""
         return self.folder / f"{digest}.json"

@@ -82,6 +82,7 @@ class Registered:
         return self
 
     def _add(self, found: Sequence[Description]) -> None:
+        """Add descriptions; one whose name is taken is left out."""
         for new in found:
             kind: Kind = "methods" if isinstance(new, MethodDescription) else "datasets"
             first = self.of(kind).setdefault(new.card.name, new)
@@ -90,12 +91,14 @@ class Registered:
                 self._leave_out(new.where, f"{reason}; rename one of them")
 
     def _leave_out(self, where: str, reason: str) -> None:
+        """Note a problem once, if there is a reason."""
         if reason and Problem(where, reason) not in self.problems:
             self.problems.append(Problem(where, reason))
 
 
 @lru_cache(maxsize=4)
 def _catalogue(_plugins: tuple[str, ...]) -> Registered:
+    """Return what is registered, once for the same files given by path."""
     return Registered()
 
 
@@ -105,6 +108,7 @@ def registered() -> Registered:
 
 
 def _description(kind: Kind, name: str) -> Any:
+    """Return a plug-in's description; raises UsageError if there is none of that name."""
     catalogue = _catalogue(plugins())
     if name not in catalogue.of(kind):
         catalogue.complete()
@@ -179,6 +183,7 @@ _confirmed = lru_cache(maxsize=1)(read_lock)
 
 
 def _is_ours(kind: Kind, name: str) -> bool:
+    """Whether a plug-in is one of the project with a confirmed version."""
     return name in _confirmed()[kind] and Path(_description(kind, name).where).parent == folder_of(kind)
 
 
@@ -222,11 +227,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 def unknown(what: str, name: str, known: Iterable[str], more: str = "") -> UsageError:
     """Return the error for a name that is not registered.
 
-    Args:
-        what: a noun, and optionally what follows the name: ``setting of drcl``.
-        name: as given.
-        known: the registered names.
-        more: end of the message.
+    ``what`` is a noun, and optionally what follows the name: ``setting of drcl``; ``more`` ends the message.
     """
     names, (noun, *qualifier) = sorted(known), what.split(" ", 1)
     words = " ".join(["unknown", noun, repr(name), *qualifier])

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from bench.atomic import read_state, write_whole
+from bench.atomic import read_cache, write_whole
 from bench.contract import PluginError
 
 LOCK: Final = Path(__file__).with_name("versions.yaml")
@@ -76,10 +76,8 @@ class CodeDigests:
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
-        with contextlib.suppress(OSError, ValueError, RuntimeError):
-            content = json.loads(read_state(cache_file(_cache_name())))
-            if isinstance(content, dict):
-                self._known = {key: value for key, value in content.items() if isinstance(value, str)}
+        with contextlib.suppress(RuntimeError):
+            self._known = read_cache(cache_file(_cache_name()))
         self._used: dict[str, str] = {}
         self._fresh = False
 
@@ -101,6 +99,7 @@ class CodeDigests:
             self._fresh = False
 
     def _of_file(self, path: Path) -> str:
+        """Return the digest of a file, known or computed now."""
         content = path.read_bytes()
         key = hashlib.sha256(content).hexdigest()[:32]
         digest = self._used.get(key) or self._known.get(key)

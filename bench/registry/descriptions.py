@@ -109,6 +109,7 @@ def describe(cls: type, where: str, key: str) -> Description:
 
 
 def _describe_method(cls: type[Method], where: str, key: str) -> MethodDescription:
+    """Describe a method's class; raises PluginError if settings or variants are wrong."""
     settings: Any = getattr(cls, "Settings", None)
     parameters = getattr(settings, "__dataclass_params__", None)
     if not (isinstance(settings, type) and parameters is not None and parameters.frozen):

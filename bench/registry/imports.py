@@ -67,6 +67,7 @@ def import_apart(sources: Sequence[Source]) -> list[Imported]:
 
 @lru_cache(maxsize=1)
 def _decoded(text: str) -> dict[str, Imported]:
+    """Return what a variable of the environment remembers; nothing if it is no such text."""
     with suppress(msgspec.DecodeError):
         return msgspec.json.decode(text, type=dict[str, Imported])
     return {}

@@ -65,10 +65,8 @@ def resolve_settings(
     Raises:
         UsageError: if profile, variant or a setting's name is unknown.
     """
-    settings = covered(settings_layers(description, **options))
-    return covered(
-        [Layer("default", "", settings), Layer("set", description.card.name, dict(overrides or {}))]
-    )
+    given = Layer("set", description.card.name, dict(overrides or {}))
+    return covered([*settings_layers(description, **options), given])
 
 
 def covered(layers: Sequence[Layer]) -> dict[str, Any]:
@@ -163,6 +161,7 @@ def checked_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _converted(name: str, cls: type[Method], settings: Mapping[str, Any]) -> Any:
+    """Return settings of the type that a class declares; raises UsageError."""
     try:
         return msgspec.convert(dict(settings), cls.Settings)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
@@ -218,6 +217,7 @@ def _part(path: Path, *keys: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def _yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file, none if it is absent; raises PluginError."""
     if not path.is_file():
         return {}
     try:

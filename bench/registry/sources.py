@@ -89,8 +89,20 @@ class Source:
         Raises:
             PluginError: if the import fails, or a class is not finished.
         """
+        loaded = self.loaded()
+        whole = isinstance(loaded, ModuleType)
+        found = dict.fromkeys(filter(inspect.isclass, vars(loaded).values() if whole else [loaded]))
+        defined = [cls for cls in found if not whole or cls.__module__ == loaded.__name__]
+        return [cls for cls in defined if self._is_meant(cls)]
+
+    def loaded(self) -> Any:
+        """Import the source and return the module, or the object of an entry point.
+
+        Raises:
+            PluginError: if the import fails.
+        """
         try:
-            loaded = self._load()
+            return self._load()
         except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {words_of(error)}{_line_of(error)}"
             if isinstance(error, SystemExit):
@@ -98,13 +110,9 @@ class Source:
             if isinstance(error, PluginError):
                 reason = words_of(error)
             raise PluginError(f"{self.where} cannot be imported: {reason}") from error
-        whole = isinstance(loaded, ModuleType)
-        found = dict.fromkeys(filter(inspect.isclass, vars(loaded).values() if whole else [loaded]))
-        defined = [cls for cls in found if not whole or cls.__module__ == loaded.__name__]
-        return [cls for cls in defined if self._is_meant(cls)]
 
     def _load(self) -> Any:
-        """Return the module, or the object of an entry point."""
+        """Return what `loaded` returns; raises whatever an import raises."""
         if self.is_entry:
             loaded: Any = importlib.import_module(self.module)
             for name in filter(None, self.attribute.split(".")):
@@ -118,6 +126,7 @@ class Source:
         return importlib.import_module(self.module)
 
     def _is_meant(self, cls: type) -> bool:
+        """Whether a class is a plug-in of one of the kinds."""
         return issubclass(cls, tuple(BASE[kind] for kind in self.kinds)) and is_plugin_class(cls, self.where)
 
 
@@ -144,10 +153,12 @@ def source_at(kind: Kind, where: str) -> Source:
 
 
 def _file_source(kinds: tuple[Kind, ...], path: Path, module: str) -> Source:
+    """Return the source that a file is."""
     return Source(kinds, str(path), _digest(path.read_bytes()), module)
 
 
 def _entries(kind: Kind) -> Iterator[Source]:
+    """Yield the sources of entry points; their keys change with version and content."""
     for point in sorted(entry_points(group=f"bench.{kind}"), key=lambda item: item.name):
         version = point.dist.version if point.dist is not None else ""
         content = b""
@@ -161,6 +172,7 @@ def _entries(kind: Kind) -> Iterator[Source]:
 
 
 def _given(path: Path) -> Source:
+    """Return the source of a file given by path."""
     name = f"{_BY_PATH}{path.stem}_{_digest(str(path).encode())[:8]}"
     return _file_source(("methods", "datasets"), path, name)
 
@@ -176,11 +188,27 @@ def add_plugin(path: str | Path) -> None:
     Raises:
         PluginError: if there is no such Python file.
     """
+    file = _python_file(path)
+    if file not in _PLUGINS:
+        _PLUGINS.append(file)
+
+
+def module_at(path: str | Path) -> ModuleType:
+    """Import a file given by path, whether or not it takes part in discovery.
+
+    Raises:
+        PluginError: if there is no such Python file, or it cannot be imported.
+    """
+    module: ModuleType = _given(_python_file(path)).loaded()
+    return module
+
+
+def _python_file(path: str | Path) -> Path:
+    """Return the path of a Python file in full; raises PluginError."""
     file = Path(path).expanduser().resolve()
     if file.suffix != ".py" or not file.is_file():
         raise PluginError(f"plug-in {file} is not a Python file; give the path of a .py file")
-    if file not in _PLUGINS:
-        _PLUGINS.append(file)
+    return file
 
 
 def given_modules(package: str) -> list[ModuleType]:
@@ -189,12 +217,7 @@ def given_modules(package: str) -> list[ModuleType]:
     Raises:
         PluginError: if one cannot be imported.
     """
-    found = []
-    for source in map(_given, _PLUGINS):
-        if source.names(package):
-            source.classes()  # raises the error of an import
-            found.append(sys.modules[source.module])
-    return found
+    return [source.loaded() for source in map(_given, _PLUGINS) if source.names(package)]
 
 
 def plugins() -> tuple[str, ...]:
@@ -223,6 +246,7 @@ def _package(kind: Kind) -> tuple[Path, str]:
 
 
 def _load_file(name: str, path: Path, package: Path | None = None) -> ModuleType:
+    """Import a file, or a ``package`` by its ``__init__``, under a name."""
     locations = None if package is None else [str(package)]
     spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=locations)
     if spec is None or spec.loader is None:
@@ -271,6 +295,7 @@ def _package_of(name: str) -> Path:
 
 
 def _spec_of(package: str) -> Any:
+    """Return where a package is found; None if it is not."""
     try:
         return importlib.util.find_spec(package)
     except (ImportError, ValueError):
@@ -278,6 +303,7 @@ def _spec_of(package: str) -> Any:
 
 
 def _digest(content: bytes) -> str:
+    """Return the SHA-256 of bytes in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 

@@ -51,6 +51,7 @@ class _Names(dict[str, Any]):
 
 
 def _stub(*_: Any, **__: Any) -> None:
+    """Stand for a function, which is not called."""
     raise NotLiteral("a function is called")
 
 
@@ -223,10 +224,12 @@ class _Module(_Names):
 
 
 def _assign_stub(name: str, stub: str = "_stub") -> ast.Assign:
+    """Return the statement that gives a stub to a name."""
     return ast.Assign([ast.Name(name, ast.Store())], ast.Name(stub, ast.Load()))
 
 
 def _require_literal(*expressions: ast.expr) -> None:
+    """Refuse expressions that call code or reach into objects; raises `NotLiteral`."""
     for node in (node for expression in expressions for node in ast.walk(expression)):
         private = (isinstance(node, ast.Attribute) and node.attr.startswith("_")) or (
             isinstance(node, ast.Name) and node.id.startswith("__") and node.id != "__file__"

@@ -111,6 +111,7 @@ class Versions:
         return units
 
     def _digest(self, kind: UnitKind, name: str, where: str = "") -> str:
+        """Return the digest at hand of a package or plug-in."""
         if kind == "packages":
             return self._digests.of_files(package_files(name))
         # of a card in ``cards.yaml``, the fields that decide about a cell
@@ -119,6 +120,7 @@ class Versions:
         return self._digests.of_files(plugin_files(where), json.dumps(decisive) if fields else "")
 
     def _versions(self, *units: tuple[UnitKind, str, str]) -> str:
+        """Return units with their versions, as in an identity."""
         for kind, name, where in units:
             if (kind, name) not in self._known:
                 digest = self._digest(kind, name, where)
@@ -142,6 +144,7 @@ def loader_version(dataset: str) -> str:
 
 @lru_cache(maxsize=64)
 def _loader_version(dataset: str, _key: str) -> str:
+    """Return the version of a loader, once for each content of its file."""
     return Versions().loader(dataset)
 
 

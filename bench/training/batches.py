@@ -132,6 +132,7 @@ class ClassCovering(Plan):
     def _deal(
         self, targets: NDArray[np.float32], count: int, generator: np.random.Generator
     ) -> list[NDArray[np.int64]]:
+        """Return the rows of each batch of an epoch."""
         order = generator.permutation(len(targets))
         # A row with several classes is dealt out as one of its rarest class, which has least to spare.
         rarity = np.where(targets > 0, targets.sum(axis=0), np.inf).argmin(axis=1)
@@ -167,6 +168,7 @@ def cut(
 
 
 def _orders(count: int, context: Context, stream: str, shuffle: bool = True) -> Iterator[NDArray[np.int64]]:
+    """Yield an order of the rows for one epoch after the other."""
     generator = context.generator(stream)
     while True:
         yield generator.permutation(count) if shuffle else np.arange(count)

@@ -84,6 +84,7 @@ class Keeper:
         return kept
 
     def _last(self, track: str) -> State:
+        """Return the last state of a track, shared with a rule that chose it as well."""
         for name, rule in self._rules.items():
             if rule is not LAST and rule.choose(self._rows, (track,))[track] == len(self._rows):
                 return self._states[name][track]

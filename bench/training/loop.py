@@ -72,6 +72,7 @@ def train_stage(method: Method, stage: Stage, material: Material, context: Conte
 
 
 def _rules(method: Method, stage: Stage, context: Context) -> dict[str, Rule]:
+    """Return the selection rules of a stage by name."""
     declared: dict[str, Rule] = {"map": BY_MAP, "loss": BY_LOSS, "none": LAST}
     select = method.settings.select
     best = stage.rule or declared[method.card.selects_by if select == "card" else select]
@@ -95,6 +96,7 @@ def _rules(method: Method, stage: Stage, context: Context) -> dict[str, Rule]:
 def _scores(
     method: Method, stage: Stage, validation: Validation, context: Context
 ) -> Iterator[tuple[str, Value]]:
+    """Yield validation mAP, its directions, and the oracle's, as columns of the trace."""
     try:
         with unchanged_generators(context.device):
             maps = validation.maps()
@@ -163,11 +165,13 @@ class _Sums:
         self._values: dict[str, list[tuple[Tensor, int]]] = {}
 
     def add(self, step: str, parts: Mapping[str, Tensor], rows: int) -> None:
+        """Keep the losses of a batch with its number of rows."""
         for part, value in parts.items():
             column = f"{step}_loss" if part == "loss" else part
             self._values.setdefault(column, []).append((value.detach(), rows))
 
     def means(self, track: str) -> dict[str, Value]:
+        """Return the means over the rows, by column of the trace."""
         # All columns in one copy: each copy would wait for the device.
         columns = [torch.stack([value for value, _ in found]).double() for found in self._values.values()]
         numbers = iter(torch.cat(columns).tolist())
@@ -196,4 +200,5 @@ def take_step(step: Step, batch: Batch, clock: Clock, rates: list[float]) -> Map
 
 
 def _parts(loss: Loss) -> Mapping[str, Tensor]:
+    """Return a loss by its parts."""
     return {"loss": loss} if isinstance(loss, Tensor) else loss

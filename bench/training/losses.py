@@ -153,11 +153,13 @@ class _Reversal(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: float) -> Tensor:
+        """Return the input."""
         ctx.weight = weight
         return x.view_as(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient, reversed."""
         return -ctx.weight * grads[0], None
 
 

@@ -152,11 +152,7 @@ def build_from(method: DeepMethod, outline: Outline, state: State, device: str) 
 
 
 def _tensor(name: str, wanted: Tensor, state: State, device: str) -> Tensor:
-    """Return a stored array as a tensor.
-
-    Raises:
-        DataError: if it is missing, or not of the shape and type that a module has.
-    """
+    """Return a stored array as a tensor; raises DataError unless it has the shape and type of a module's."""
     values = state.arrays.get(name)
     if values is None:
         raise DataError(f"the stored state has no array {name!r}")
@@ -171,11 +167,7 @@ def _tensor(name: str, wanted: Tensor, state: State, device: str) -> Tensor:
 
 @contextmanager
 def _limited(most: int) -> Iterator[None]:
-    """Let modules register at most so many parameters in the body.
-
-    Raises:
-        DataError: for one more.
-    """
+    """Let modules register at most so many parameters in the body; raises DataError for one more."""
     count = 0
 
     def counted(*_: Any) -> None:

@@ -21,13 +21,14 @@ from bench.data.formats.matlab4 import Mat4, is_mat4
 from bench.data.formats.nested import Pickle
 from bench.data.formats.numpy_files import Npz, npy
 from bench.data.formats.probe import require_harmless
-from bench.data.formats.torch_files import Torch
+from bench.data.formats.tensor_files import Safetensors, Torch
 
 __all__ = ["ArrayFile", "container_of", "files_of", "is_folder", "open_arrays", "require_regular", "telltale"]
 
 _HDF5: Final = b"\x89HDF\r\n\x1a\n"
 _READERS: Final[Mapping[str, Callable[[Path], ArrayFile]]] = {
     "mat4": Mat4, "mat5": Mat5, "npz": Npz, "npy": npy, "json": Json, "pickle": Pickle, "torch": Torch,
+    "safetensors": Safetensors,
 }  # fmt: skip
 _PROBED: Final = ("mat7.3", "hdf5", "parquet", "arrow")
 """Formats whose library can crash or hang on a damaged file."""
@@ -54,9 +55,7 @@ _TELLTALES: Final = (
 def open_arrays(path: Path, *, probe: bool = True) -> Iterator[ArrayFile]:
     """Open a file of arrays, or a folder of such files.
 
-    Args:
-        path: of it.
-        probe: whether another process reads it first, if a damaged one could crash the library that reads it.
+    With ``probe`` another process reads it first, if a damaged one could crash the library that reads it.
 
     Raises:
         DataError: if it cannot be opened, is damaged, or is in no known format.
@@ -86,10 +85,6 @@ def _reader(container: str) -> Callable[[Path], ArrayFile]:
         from bench.data.formats.tables import Table
 
         return partial(Table, container=container)
-    if container == "safetensors":
-        from bench.data.formats.safe_tensors import Safetensors
-
-        return Safetensors
     return _READERS[container]
 
 

@@ -125,6 +125,7 @@ class ArrayFile(ABC):
         """Close the file."""
 
     def _require(self, key: str) -> None:
+        """Refuse a key that is not there, with the nearest one; raises DataError."""
         if key in self:
             return
         keys = self.keys()
@@ -138,25 +139,30 @@ class ArrayFile(ABC):
         )
 
     def _reader(self, key: str) -> ArrayFile:
+        """Return what reads an array: this file, or the reader of its nested entries."""
         return self._nested if self._nested is not None and key in self._nested else self
 
     def _shape(self, key: str) -> tuple[int, ...]:
+        """Return an array's shape; see `shape`."""
         return self._read(key).shape
 
     @abstractmethod
-    def _read(self, key: str) -> Array: ...
+    def _read(self, key: str) -> Array:
+        """Return an array; see `array`."""
 
     def _stored(self, key: str) -> Stored | None:
         """Return the matrix of numbers called ``key``, to be read in blocks; None where that does not go."""
         return None
 
     def _read_matrices(self, key: str, transposed: bool, parts: Rows) -> dict[str, Array]:
+        """Return rows of an array by part; see `matrices`."""
         stored = self._stored(key)
         if stored is not None:
             return filled(stored, transposed, parts)
         return cut_in_memory(self._read(key), transposed, parts)
 
     def _read_cells(self, key: str) -> list[Array]:
+        """Return the arrays of a cell array; see `cells`."""
         raise DataError(f"{self.where(key)}: expected a MATLAB cell array, which this container cannot hold")
 
 

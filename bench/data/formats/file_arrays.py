@@ -98,6 +98,7 @@ class Bounded:
         return self._taken(self._stream.readline(self._left))
 
     def _taken(self, content: bytes) -> bytes:
+        """Count bytes that were read."""
         self._left -= len(content)
         return content
 

@@ -56,23 +56,27 @@ class Renamed(ArrayFile):
         return [*self._parts, *self._values]
 
     def _shape(self, key: str) -> tuple[int, ...]:
+        """Return the shape of a value, or of the array of a file."""
         if key in self._values:
             return np.shape(self._values[key])
         part = self._parts[key]
         return part.source.shape(part.key) if part.cell is None else part.array().shape
 
     def _read(self, key: str) -> Array:
+        """Return a value, or the array of a file."""
         if key in self._values:
             return self._values[key]
         return self._parts[key].array()
 
     def _read_matrices(self, key: str, transposed: bool, parts: Rows) -> dict[str, Array]:
+        """Return rows of a file's array as that file reads them."""
         part = self._parts.get(key)
         if part is None or part.cell is not None:
             return super()._read_matrices(key, transposed, parts)
         return part.source.matrices(part.key, transposed, parts)
 
     def _read_cells(self, key: str) -> list[Array]:
+        """Return the cells of a file's cell array."""
         if key in self._values:
             return super()._read_cells(key)
         part = self._parts[key]

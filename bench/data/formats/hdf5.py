@@ -124,6 +124,7 @@ class Hdf5(ArrayFile):
             yield from self._walk_dataset(group[name] if kind is h5py.Dataset else None, key, listed)
 
     def _walk_group(self, node: Any, key: str, depth: int, listed: dict[str, Any]) -> Iterator[str]:
+        """Yield the keys of a group: its own of a sparse or an empty one, else those in it."""
         if "MATLAB_sparse" in node.attrs or {*node} >= {"data", "ir", "jc"}:
             yield key
             return
@@ -140,6 +141,7 @@ class Hdf5(ArrayFile):
         yield from inner or ([key] if before == len(self._seen) else [])
 
     def _walk_dataset(self, node: Any, key: str, listed: dict[str, Any]) -> Iterator[str]:
+        """Yield the keys of a dataset; samples and records go to ``listed`` instead."""
         cells = node is not None and h5py.check_ref_dtype(node.dtype) is h5py.Reference and node.size
         with suppress(ValueError, DataError):  # reported when it is read
             if cells:
@@ -178,6 +180,7 @@ class Hdf5(ArrayFile):
         return node
 
     def _shape(self, key: str) -> tuple[int, ...]:
+        """Return a dataset's shape as its author saw it."""
         node = self._node(key)
         if not isinstance(node, h5py.Dataset):
             return self._read(key).shape
@@ -187,9 +190,11 @@ class Hdf5(ArrayFile):
         return shape[::-1] if self._transposed(node) else shape
 
     def _read(self, key: str) -> Array:
+        """Return an array."""
         return self._value(self._node(key), self.where(key))
 
     def _stored(self, key: str) -> Stored | None:
+        """Return a matrix of numbers to be read in blocks of whole chunks."""
         node = self._node(key)
         if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "biuf" or node.ndim != 2:
             return None
@@ -205,6 +210,7 @@ class Hdf5(ArrayFile):
         return Stored((width, length) if turned else (length, width), turned, blocks)
 
     def _read_cells(self, key: str) -> list[Array]:
+        """Return the arrays that a cell array refers to."""
         node = self._node(key)
         if not isinstance(node, h5py.Dataset) or h5py.check_ref_dtype(node.dtype) is not h5py.Reference:
             raise DataError(f"{self.where(key)}: expected a cell array, found something else")
@@ -226,6 +232,7 @@ class Hdf5(ArrayFile):
                     raise ValueError("a piece of it is outside of the file")
 
     def _referenced(self, node: Any, where: str) -> Iterator[Any]:
+        """Yield what the cells of a cell array refer to, in MATLAB's order."""
         self._check(node, where, 64)
         for reference in np.asarray(node[()]).T.reshape(-1):
             if not reference:
@@ -233,12 +240,15 @@ class Hdf5(ArrayFile):
             yield self._file[reference]
 
     def _transposed(self, node: Any) -> bool:
+        """Whether a dataset is stored transposed, as MATLAB does."""
         return self._matlab or "MATLAB_class" in node.attrs
 
     def _is_text(self, node: Any) -> bool:
+        """Whether a dataset holds the letters of MATLAB's texts."""
         return node.dtype.kind == "u" and _matlab_class(node) == "char"
 
     def _value(self, node: Any, where: str) -> Array:
+        """Return the array that a dataset or a group holds; raises DataError if it is none."""
         if not isinstance(node, h5py.Dataset):
             return self._sparse(node, where)
         if node.attrs.get("MATLAB_empty"):
@@ -281,6 +291,7 @@ class Hdf5(ArrayFile):
         require_memory(math.prod(node.shape) * itemsize, where, stored)
 
     def _texts(self, node: Any, where: str) -> Array:
+        """Return a dataset of texts."""
         if node.dtype.kind == "O" and h5py.check_string_dtype(node.dtype) is None:
             raise DataError(f"{where}: a list of neither numbers nor texts")
         self._check(node, where, node.dtype.itemsize)
@@ -289,6 +300,7 @@ class Hdf5(ArrayFile):
         return texts(np.asarray(node[()]).reshape(-1).tolist())
 
     def _cell_texts(self, node: Any, where: str) -> Array:
+        """Return a cell array of texts."""
         found = []
         for cell in self._referenced(node, where):
             if not isinstance(cell, h5py.Dataset) or not self._is_text(cell):
@@ -320,6 +332,7 @@ def _has_references(kind: Any) -> bool:
 
 
 def _matlab_class(node: Any) -> str:
+    """Return MATLAB's name of a dataset's type; empty if MATLAB did not write it."""
     value = node.attrs.get("MATLAB_class", b"")
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 

@@ -34,11 +34,8 @@ from bench.data.formats.streams import Stream
 
 _MATRIX, _COMPRESSED = 14, 15
 _CELL, _STRUCT, _CHAR, _SPARSE, _NUMERIC, _OBJECT = 1, 2, 4, 5, range(6, 16), 17
-_TYPES: Final = {
-    1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
-}  # fmt: skip
 _ENCODINGS: Final = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
-"""Numbers of the format: kinds of elements, classes of variables, types of numbers, encodings of texts."""
+"""Numbers of the format: kinds of elements, classes of variables, encodings of texts."""
 _DEEPEST: Final = 12
 _MOST_FIELDS: Final = 4096
 _MOST_CELLS: Final = 5_000_000
@@ -57,6 +54,7 @@ class _Variable:
 
     @property
     def count(self) -> int:
+        """Number of entries."""
         return math.prod(self.shape)
 
 
@@ -126,9 +124,9 @@ class Mat5(ArrayFile):
     def _walked(self, part: tuple[int, int, bool]) -> tuple[Stream, Iterator[tuple[str, _Variable]]]:
         """Return the stream of a variable, and what yields the arrays in it; see `_walk`."""
         start, size, compressed = part
-        stream = Stream(self._file, start, size, compressed)
+        stream = Stream(self._file, start, size, compressed, self._order, self.path)
         if compressed:
-            kind, size = struct.unpack(self._order + "II", stream.read(8))
+            kind, size = stream.words()
             if kind != _MATRIX:
                 raise ValueError("a compressed element that is no variable")
         return stream, self._walk(stream, self._header(stream, size))
@@ -166,14 +164,14 @@ class Mat5(ArrayFile):
 
     def _fields(self, stream: Stream, item: _Variable) -> Iterator[tuple[str, int]]:
         """Yield name and size of each field, of one structure after the other; it must be read then."""
-        _, (length,), used = self._numbers(stream, item.rest)
-        _, raw, used_names = self._element(stream, item.rest - used)
+        _, (length,), used = stream.numbers(item.rest)
+        _, raw, used_names = stream.element(item.rest - used)
         rest = item.rest - used - used_names
         if not 0 < length <= 64 or len(raw) > length * _MOST_FIELDS:
             raise ValueError("names of fields of a wrong length")
         names = [raw[start : start + int(length)] for start in range(0, len(raw), int(length))]
         for index in range(item.count * len(names)):
-            kind, size = struct.unpack(self._order + "II", stream.read(8))
+            kind, size = stream.words()
             rest -= 8 + size
             if kind != _MATRIX or rest < 0:
                 raise ValueError("a structure of a wrong length")
@@ -209,9 +207,10 @@ class Mat5(ArrayFile):
         yield row
 
     def _header(self, stream: Stream, size: int) -> _Variable:
+        """Read the header of a variable of ``size`` bytes; raises ValueError if it is wrong."""
         if not size:
             return _Variable("", 6, (0, 0), False, False, 0)
-        kind, flags, used = self._numbers(stream, size, 2)
+        kind, flags, used = stream.numbers(size, 2)
         if kind != 6 or len(flags) != 2:
             raise ValueError("a variable's header is wrong")
         shape: tuple[int, ...] = (1, 1)
@@ -219,55 +218,23 @@ class Mat5(ArrayFile):
         if not 0 < family <= 18:
             raise ValueError(f"a variable is of the unknown class {family}")
         if family != _OBJECT:  # which has a name alone
-            kind, dims, more = self._numbers(stream, size - used, 64)
+            kind, dims, more = stream.numbers(size - used, 64)
             used, shape = used + more, tuple(int(length) for length in dims)
             if kind not in (5, 6) or len(shape) < 2 or min(shape) < 0:  # some programs write them unsigned
                 raise ValueError("a variable's header is wrong")
-        kind, name, last = self._element(stream, size - used)
+        kind, name, last = stream.element(size - used)
         if kind not in (1, 16) or len(name) > 4096:
             raise ValueError("a variable's header is wrong")
         decoded, rest = name.decode("utf-8", errors="replace"), size - used - last
         return _Variable(decoded, family, shape, bool(word & 0x200), bool(word & 0x800), rest)
 
-    def _tag(self, stream: Stream, most: int) -> tuple[int, int, bytes | None, int]:
-        """Return an element's kind and size, its content if it is in the tag, and its bytes in all."""
-        if most < 8:
-            raise ValueError("an element is missing")
-        tag = stream.read(8)
-        kind, size = struct.unpack(self._order + "II", tag)
-        if kind >> 16:
-            kind, size = kind & 0xFFFF, kind >> 16
-            if size > 4:
-                raise ValueError("a small element of a wrong size")
-            return kind, size, tag[4 : 4 + size], 8
-        whole = 8 + size + -size % 8
-        if 8 + size > most:
-            raise ValueError(f"an element needs {8 + size - most} bytes more than there are")
-        return kind, size, None, min(whole, most)
-
-    def _element(self, stream: Stream, most: int) -> tuple[int, bytes, int]:
-        """Return an element's kind, content, and the bytes that it takes with its padding."""
-        kind, size, content, whole = self._tag(stream, most)
-        if content is None:
-            require_memory(size, str(self.path), stream.stored)
-            content = stream.read(size)
-            stream.skip(whole - 8 - size)
-        return kind, content, whole
-
-    def _numbers(self, stream: Stream, most: int, limit: int | None = None) -> tuple[int, Array, int]:
-        kind, content, whole = self._element(stream, most)
-        if kind not in _TYPES:
-            raise ValueError(f"numbers of the unknown type {kind}")
-        dtype = np.dtype(self._order + _TYPES[kind])
-        if len(content) % dtype.itemsize or (limit and len(content) > 8 * limit):
-            raise ValueError("an element of a wrong size")
-        return kind, np.frombuffer(content, dtype), whole
-
     def _shape(self, key: str) -> tuple[int, ...]:
+        """Return a variable's shape; that of texts is their number."""
         item = self._found[key][1]
         return item.shape[:-1] if item.family == _CHAR and len(item.shape) == 2 else item.shape
 
     def _positioned(self, key: str) -> tuple[Stream, _Variable]:
+        """Return a stream behind the header of a variable, and the header."""
         stream, items = self._walked(self._found[key][0])
         for found, item in items:
             if found == key:
@@ -275,6 +242,7 @@ class Mat5(ArrayFile):
         raise ValueError("it changed while it was read")
 
     def _read(self, key: str) -> Array:
+        """Return a variable; a compressed one is read to its checksum."""
         stream, item = self._positioned(key)
         if item.family == _CELL:
             return self._texts(stream, item, key)
@@ -284,11 +252,12 @@ class Mat5(ArrayFile):
         return values
 
     def _stored(self, key: str) -> Stored | None:
+        """Return a matrix of real numbers to be read in blocks of columns."""
         stream, item = self._positioned(key)
         if item.family not in _NUMERIC or item.complex or len(item.shape) != 2:
             return None
-        kind, size, content, _ = self._tag(stream, item.rest)
-        dtype = self._dtype(kind, size, item)
+        kind, size, content, _ = stream.tag(item.rest)
+        dtype = self._dtype(stream, kind, size, item)
         if content is not None:
             return None
         require_memory(4 * item.count, self.where(key), stream.stored)
@@ -302,10 +271,9 @@ class Mat5(ArrayFile):
 
         return Stored(shape, True, blocks())
 
-    def _dtype(self, kind: int, size: int, item: _Variable) -> np.dtype[Any]:
-        if kind not in _TYPES:
-            raise ValueError(f"numbers of the unknown type {kind}")
-        dtype = np.dtype(self._order + _TYPES[kind])
+    def _dtype(self, stream: Stream, kind: int, size: int, item: _Variable) -> np.dtype[Any]:
+        """Return the type of a matrix's numbers; raises ValueError unless it has those of its shape."""
+        dtype = stream.dtype(kind)
         if size != item.count * dtype.itemsize:
             raise ValueError(f"a matrix of shape {item.shape} has {size // dtype.itemsize} numbers")
         return dtype
@@ -322,8 +290,8 @@ class Mat5(ArrayFile):
             raise not_numeric(where, item.family == _OBJECT, "a cell array or a structure")
         if item.complex:
             raise DataError(f"{where}: expected real numbers, found complex ones")
-        kind, size, content, _ = self._tag(stream, item.rest)
-        dtype = self._dtype(kind, size, item)
+        kind, size, content, _ = stream.tag(item.rest)
+        dtype = self._dtype(stream, kind, size, item)
         if content is None:
             require_memory(size, where, stream.stored)
             content = stream.read(size)
@@ -332,7 +300,8 @@ class Mat5(ArrayFile):
         return values.astype(bool) if item.logical else values
 
     def _chars(self, stream: Stream, item: _Variable) -> Array:
-        kind, content, _ = self._element(stream, item.rest)
+        """Return the texts of a matrix of letters, one for each row."""
+        kind, content, _ = stream.element(item.rest)
         if kind not in _ENCODINGS or len(item.shape) != 2:
             raise ValueError(f"a text of the unknown type {kind}")
         encoding = _ENCODINGS[kind]
@@ -347,11 +316,12 @@ class Mat5(ArrayFile):
         return texts(letters[row::rows].rstrip() for row in range(rows))
 
     def _sparse(self, stream: Stream, item: _Variable, where: str) -> Array:
+        """Return a sparse matrix as a full one."""
         if len(item.shape) != 2 or item.complex:
             raise ValueError("a sparse array that is no real matrix")
-        _, rows, used = self._numbers(stream, item.rest)
-        _, pointers, more = self._numbers(stream, item.rest - used)
-        _, data, _ = self._numbers(stream, item.rest - used - more)
+        _, rows, used = stream.numbers(item.rest)
+        _, pointers, more = stream.numbers(item.rest - used)
+        _, data, _ = stream.numbers(item.rest - used - more)
         filled = int(pointers[-1]) if len(pointers) else 0
         if not 0 <= filled <= min(len(rows), len(data)):
             raise ValueError("a sparse matrix of a wrong length")
@@ -381,13 +351,14 @@ class Mat5(ArrayFile):
             raise ValueError(f"a cell array of {item.count} cells in {item.rest} bytes")
         rest = item.rest
         for _ in range(item.count):
-            kind, size, content, whole = self._tag(stream, rest)
+            kind, size, content, whole = stream.tag(rest)
             if kind != _MATRIX or content is not None:
                 raise ValueError("a cell that is no variable")
             rest -= whole
             yield self._header(stream, size)
 
     def _read_cells(self, key: str) -> list[Array]:
+        """Return the arrays of a cell array, by rows."""
         stream, item = self._positioned(key)
         if item.family != _CELL:
             raise DataError(f"{self.where(key)}: expected a cell array, found a matrix of shape {item.shape}")

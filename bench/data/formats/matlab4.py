@@ -52,6 +52,7 @@ class Mat4(Nested):
 
 
 def _variables(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield name and content of each variable; raises ValueError if a header is wrong."""
     size = path.stat().st_size
     with path.open("rb") as stream:
         while stream.tell() < size:
@@ -83,6 +84,7 @@ class _Encoded(Lazy):
         self._numbers, self._kind = numbers, kind
 
     def matrix(self, where: str) -> Array:
+        """Return texts or a full matrix."""
         if self._kind == _COMPLEX:
             raise DataError(f"{where}: expected real numbers, found complex ones")
         values = self._numbers.matrix(where)

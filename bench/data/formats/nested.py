@@ -38,6 +38,7 @@ class Nested(ArrayFile):
             self._values = dict(self._flat(named, "", 0))
 
     def _flat(self, value: Mapping[Any, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
+        """Yield names and values of all entries of dicts and lists of them, by depth first."""
         if depth > _DEEPEST:
             raise DataError(f"{self.path}: nested more than {_DEEPEST} deep")
         for key, entry in aligned(value).items():
@@ -65,6 +66,7 @@ class Nested(ArrayFile):
         return key in self._values
 
     def _shape(self, key: str) -> tuple[int, ...]:
+        """Return an array's shape, without reading it where that is known."""
         value = self._values[key]
         if isinstance(value, Lazy | np.ndarray) and shape_of(value):
             return shape_of(value)
@@ -72,6 +74,7 @@ class Nested(ArrayFile):
         return self._read(key).shape if stored is None else stored.shape
 
     def _read(self, key: str) -> Array:
+        """Return an array; raises DataError if the entry is none."""
         value = self._values[key]
         if isinstance(value, Lazy):
             value = value.matrix(self.where(key))
@@ -108,6 +111,7 @@ class Nested(ArrayFile):
         return joined(rows) if len({shape_of(row) for row in rows}) > 1 else np.asarray(rows)
 
     def _stored(self, key: str) -> Stored | None:
+        """Return a matrix of numbers, or a list of vectors, to be read in blocks."""
         value = self._values[key]
         if isinstance(value, Lazy):
             require_memory(4 * math.prod(shape_of(value)), self.where(key))
@@ -130,6 +134,7 @@ class Nested(ArrayFile):
         return Stored((len(rows), width), False, blocks())
 
     def _read_cells(self, key: str) -> list[Array]:
+        """Return the arrays of a list."""
         value = self._values[key]
         if not isinstance(value, list | tuple):
             raise DataError(f"{self.where(key)}: expected a list of arrays")

@@ -140,15 +140,18 @@ class Npz(ArrayFile):
         self._archive.close()
 
     def _member(self, key: str) -> _Member:
+        """Return a member of the archive, its header read."""
         info = self._archive.getinfo(f"{key}.npy")
         return _Member(partial(self._archive.open, info), info.file_size, info.compress_size, self.where(key))
 
     def _shape(self, key: str) -> tuple[int, ...]:
+        """Return the shape that a header states, or that of the sparse matrix."""
         if self._sparse:
             return self._sparse_shape()
         return self._member(key).shape
 
     def _read(self, key: str) -> Array:
+        """Return an array, or the sparse matrix as a full one."""
         if self._sparse:
             parts = {name: self._member(name).array() for name in self._keys if name != "format"}
             kind = self._member("format").array().item()
@@ -157,9 +160,11 @@ class Npz(ArrayFile):
         return self._member(key).array()
 
     def _stored(self, key: str) -> Stored | None:
+        """Return a matrix of numbers to be read in blocks."""
         return None if self._sparse else self._member(key).matrix()
 
     def _sparse_shape(self) -> tuple[int, ...]:
+        """Return the shape of the sparse matrix; raises ValueError if it states none."""
         values = self._member("shape").array()
         if values.size != 2 or values.dtype.kind not in "iu":
             raise ValueError("a sparse matrix without a shape")

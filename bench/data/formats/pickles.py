@@ -48,6 +48,7 @@ class _Type:
         self.dtype = np.dtype(name)
 
     def build(self, state: Any) -> None:
+        """Take byte order and fields."""
         _, order, inner, names, fields, *more = state
         if inner is not None:  # a vector or a matrix in each record
             self.dtype = np.dtype((inner[0].dtype, inner[1]))
@@ -69,6 +70,7 @@ class _Values:
         self.value: Any = None
 
     def build(self, state: Any) -> None:
+        """Take shape, type and bytes."""
         _, shape, kind, fortran, raw = state
         self.value = _array(raw, kind, shape, "F" if fortran else "C")
 
@@ -97,11 +99,13 @@ class SparseParts(Lazy):
 
 
 def _read(value: Any, where: str) -> Any:
+    """Return a value that was unpickled, read from the file if it is still there."""
     value = opened(value)
     return value.matrix(where) if isinstance(value, Lazy) else value
 
 
 def _size(content: Any) -> int:
+    """Return the number of bytes, of those in the file, too."""
     return content.size if isinstance(content, Piece) else len(content)
 
 
@@ -149,18 +153,21 @@ def _records(raw: Any, dtype: np.dtype[Any], count: int) -> dict[str, Any]:
 
 
 def _latin(text: Any, encoding: str) -> bytes | Piece:
+    """Return bytes that a pickle of protocol 2 stores as a text."""
     if encoding not in ("latin1", "latin-1"):
         raise DataError(f"bytes in the encoding {encoding[:20]!r}")
     return text if isinstance(text, Piece) and text.letters else bytes(text.encode("latin-1"))
 
 
 def _bytes(content: Any) -> bytes | Piece:
+    """Return bytes as they are."""
     if not isinstance(content, bytes | Piece):
         raise DataError("it makes bytes out of something else")
     return content
 
 
 def _refused(*_: Any) -> Any:
+    """Refuse a call."""
     raise DataError("it calls what is no constructor of arrays; store arrays with numpy.save")
 
 
@@ -329,6 +336,7 @@ class Unpickler(pickle._Unpickler):
         return self.storages[key]
 
     def _refuse(self) -> None:
+        """Refuse an instruction that makes objects."""
         raise DataError("it holds objects, and only arrays, numbers, texts, lists and dicts are read")
 
     dispatch[pickle.REDUCE[0]] = load_reduce

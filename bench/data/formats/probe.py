@@ -56,6 +56,7 @@ def require_harmless(path: Path) -> None:
 
 
 def _problem(path: Path) -> str:
+    """Return what is wrong with a file, as the reading process or its end says; empty for nothing."""
     for first in (True, False):
         reader = _reader(new=not first)
         assert reader.stdin is not None
@@ -113,6 +114,7 @@ def read_through(path: Path) -> None:
 
 
 def _serve() -> None:
+    """Read files by the paths in the input, and answer each; the program."""
     import resource
 
     _, most = resource.getrlimit(resource.RLIMIT_AS)

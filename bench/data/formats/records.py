@@ -41,9 +41,7 @@ def fields_of(records: Array, stem: str, where: str) -> dict[str, Any]:
 def grouped(numeric: Mapping[str, bool], stem: str) -> dict[str, list[str]]:
     """Return the columns of each array of a table: ``name_0``, ``name_1``, ... are one matrix ``name``.
 
-    Args:
-        numeric: whether a column holds numbers, by its name.
-        stem: name of a matrix whose columns have none.
+    ``numeric`` tells which columns hold numbers; ``stem`` is the name of a matrix whose columns have none.
     """
     names = [*numeric]
     if names and all(name.isdigit() for name in names):  # without a header

@@ -125,6 +125,7 @@ def single(values: Array, *, matrix: bool = False) -> Any:
 
 
 def _ids(keys: Sequence[Any]) -> list[Any]:
+    """Return ids as whole numbers, or all as texts."""
     if all(isinstance(key, int) for key in keys):
         return [*keys]
     return [key.decode("utf-8") if isinstance(key, bytes) else str(key) for key in keys]
@@ -164,6 +165,7 @@ def _hold_matrices(columns: Mapping[str, Sequence[Any]], chosen: Sequence[str]) 
 
 
 def _stacked(cells: Sequence[Any], key: str) -> Array:
+    """Return matrices of one shape, one for each sample, as one array."""
     entries = [opened(cell) for cell in cells]
     require_memory(8 * len(entries) * math.prod(shape_of(entries[0])), key)
     return np.stack([one.matrix(key) if isinstance(one, Lazy) else one for one in entries])

@@ -81,6 +81,7 @@ class _Text(_Source):
         self.numeric = dict(zip(self.names, map(_is_numeric, head.dtypes), strict=True)) if as_shown else {}
 
     def frame(self, columns: Sequence[str] = ()) -> DataFrame:
+        """Return some columns, or all; a heading that is a row is read as one."""
         if columns:  # taken out as text first: pandas decides a column's type by all of its rows
             text = io.StringIO()
             for chunk in self.blocks(columns, dtype=str, keep_default_na=False):
@@ -94,6 +95,7 @@ class _Text(_Source):
         return frame
 
     def blocks(self, columns: Sequence[str], count: int = 0, **options: Any) -> Iterator[DataFrame]:
+        """Yield some columns, a block of rows at a time."""
         wanted, rows = {*columns}, max(1, BLOCK // (8 * len(self.names)))
         positions = [index for index, name in enumerate(self.names) if name in wanted]
         for chunk in self._read(usecols=positions, chunksize=rows, **options):
@@ -108,9 +110,11 @@ class _Stored(_Source):
         self._read, self.numeric = read, numeric
 
     def frame(self, columns: Sequence[str] = ()) -> DataFrame:
+        """Return some columns, or all."""
         return self._read(columns=[*columns] or None)
 
     def blocks(self, columns: Sequence[str], count: int) -> Iterable[DataFrame]:
+        """Return all rows of some columns, a block of columns at a time."""
         step = max(1, BLOCK // (8 * count))
         return (self.frame(columns[start : start + step]) for start in range(0, len(columns), step))
 
@@ -134,6 +138,7 @@ class Table(ArrayFile):
                         raise
 
     def _open(self, source: _Source) -> None:
+        """Read what is no large matrix, and group numbered columns."""
         size = self.path.stat().st_size
         numeric = source.numeric if size > _LARGE else {}
         arrays = grouped(numeric, self.path.stem)
@@ -158,10 +163,12 @@ class Table(ArrayFile):
         return [*self._columns]
 
     def _shape(self, key: str) -> tuple[int, ...]:
+        """Return the shape of a column or of a group of columns."""
         columns = self._columns[key]
         return (len(self._frame), len(columns)) if columns != [key] else self._read(key).shape
 
     def _stored(self, key: str) -> Stored | None:
+        """Return a large matrix to be read in blocks."""
         if key not in self._large:
             return None
         require_memory(4 * math.prod(self._shape(key)), self.where(key))
@@ -170,6 +177,7 @@ class Table(ArrayFile):
         return Stored((count, len(columns)), turned, (one.T if turned else one for one in blocks))
 
     def _read(self, key: str) -> Array:
+        """Return a column, or a group of columns as a matrix."""
         columns = self._columns[key]
         if (stored := self._stored(key)) is not None:
             values = np.concatenate([*stored.blocks])
@@ -181,6 +189,7 @@ class Table(ArrayFile):
         )
 
     def _numbers(self, frame: DataFrame, key: str) -> Array:
+        """Return a matrix of numbers; raises DataError if a column holds anything else."""
         if not all(map(_is_numeric, frame.dtypes)):
             raise DataError(f"{self.where(key)}: not all of its columns are numbers")
         return np.asarray(frame.to_numpy())
@@ -257,6 +266,7 @@ def _separated(path: Path) -> _Text:
 
 
 def _read_again(text: io.StringIO, **options: Any) -> DataFrame:
+    """Return the table of a text that was written before."""
     text.seek(0)
     frame: DataFrame = pandas.read_csv(text, **options)
     return frame
@@ -315,10 +325,12 @@ def _lines(path: Path) -> _Stored:
 
 
 def _is_numeric(kind: Any) -> bool:
+    """Whether a type of columns is one of numbers."""
     return getattr(kind, "kind", "O") in "biuf"
 
 
 def _is_number(word: str) -> bool:
+    """Whether a cell is a number, perhaps in quotes."""
     try:
         float(word.strip().strip('"'))
     except ValueError:

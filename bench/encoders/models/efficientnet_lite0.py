@@ -100,6 +100,7 @@ def _convolution(before: int, after: int, kernel: int, stride: int = 1, groups: 
 
 
 def _residual(*layers: nn.Module) -> nn.Sequential:
+    """Return layers whose input is added to their output."""
     from torch import Tensor, nn
 
     class Residual(nn.Sequential):

@@ -57,6 +57,7 @@ class Mfcc(Encoder[Sound]):
         return np.stack([self._statistics(sound) for sound in batch]).astype(np.float32)
 
     def _statistics(self, sound: Sound) -> NDArray[np.float64]:
+        """Return mean and deviation of coefficients and changes, by segment."""
         values = cepstrum(sound, self.settings.coefficients)
         changes = np.gradient(values, axis=0) if len(values) > 1 else np.zeros_like(values)
         both = np.concatenate([values, changes], axis=1)

@@ -36,6 +36,7 @@ class TransformersSettings:
 
 
 def _card(kind: Kind, models: str) -> EncoderCard:
+    """Return the card of a kind of models."""
     return EncoderCard(
         name="transformers",
         kind=kind,
@@ -97,6 +98,7 @@ class _Pretrained(Encoder[Item]):
         return np.asarray(features.float().cpu().numpy(), dtype=np.float32)
 
     def _pooled(self, output: Any, mask: Any) -> Any:
+        """Return one vector for each item from those of its tokens, ``(n, d)``."""
         import torch
 
         vectors, pooler = output.last_hidden_state, getattr(output, "pooler_output", None)
