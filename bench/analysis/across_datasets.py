@@ -204,13 +204,10 @@ def dataset_tests_of(block: Block) -> DatasetTests | None:
     if block.reference:
         index = block.methods.index(block.reference)
         rivals = [number for number in range(methods) if number != index]
-        p_values, adjusted = wilcoxon_against(merits, index)
-        probabilities = bayesian_signed_rank(merits[index], merits[rivals])
+        tests = pairwise[index, rivals], bayesian_signed_rank(merits[index], merits[rivals])
+        rows = np.column_stack([*wilcoxon_against(merits, index), *tests]).tolist()
         against = {
-            block.methods[rival]: AgainstReference(
-                float(p), float(holm), float(pairwise[index, rival]), *rope
-            )
-            for rival, p, holm, rope in zip(rivals, p_values, adjusted, probabilities, strict=True)
+            block.methods[rival]: AgainstReference(*row) for rival, row in zip(rivals, rows, strict=True)
         }
     average, least = ranks(merits).mean(axis=1), critical_difference(methods, datasets)
     return DatasetTests(block, average, omnibus(merits), least, pairwise, against)

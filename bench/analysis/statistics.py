@@ -64,17 +64,6 @@ class Omnibus(NamedTuple):
     iman_davenport_p: float
 
 
-class RopeProbabilities(NamedTuple):
-    """How probable each of three states is, given the datasets; they sum to 1.
-
-    The first method is better, or worse, by more than the region of practical equivalence, or neither.
-    """
-
-    better: float
-    equivalent: float
-    worse: float
-
-
 def is_exact(queries: int, permutations: int = PERMUTATIONS) -> bool:
     """Return whether all assignments of signs are at most ``permutations``, so that all are counted."""
     return queries < permutations.bit_length() and 2**queries <= permutations
@@ -370,17 +359,19 @@ def smallest_wilcoxon_p(datasets: int) -> float:
     return float(min(1.0, 2.0 ** (1 - datasets)))
 
 
-def bayesian_signed_rank(first: Array, others: Array, region: float = REGION) -> list[RopeProbabilities]:
-    """Return the ROPE probabilities of mAP ``(datasets,)`` against other methods ``(methods, datasets)``.
+def bayesian_signed_rank(first: Array, others: Array, region: float = REGION) -> Array:
+    """Return ROPE probabilities ``(methods, 3)`` of mAP ``(datasets,)`` against that of other methods.
 
-    The datasets' weights are Dirichlet; a state's weight is that of the pairs of datasets whose mean
-    difference is in it; its probability is how often it has the largest weight. ``region`` is half the width
-    of the region of practical equivalence; all others share the samples of the posterior.
+    They are of three states, given the datasets, and sum to 1: the first method is better by more than the
+    region of practical equivalence, neither, or worse. The datasets' weights are Dirichlet; a state's weight
+    is that of the pairs of datasets whose mean difference is in it; its probability is how often it has the
+    largest weight. ``region`` is half the width of the region; ``others``, ``(methods, datasets)``, share the
+    samples of the posterior.
     """
     random = np.random.default_rng(_ROPE_SEED)
     weights = random.dirichlet([_PRIOR, *[1.0] * len(first)], SAMPLES)
-    found = []
-    for other in others:
+    found = np.empty((len(others), 3))
+    for index, other in enumerate(others):
         differences = np.concatenate([[0.0], first - other])
         sums = differences[:, None] + differences
         better, worse = (
@@ -388,6 +379,5 @@ def bayesian_signed_rank(first: Array, others: Array, region: float = REGION) ->
             for signed in (sums, -sums)
         )
         largest = np.argmax(np.stack([better, 1 - better - worse, worse]), axis=0)
-        shares = np.bincount(largest, minlength=3) / len(weights)
-        found.append(RopeProbabilities(*map(float, shares)))
+        found[index] = np.bincount(largest, minlength=3) / len(weights)
     return found

@@ -62,7 +62,5 @@ def test_rope_probabilities_are_those_of_baycomp_within_monte_carlo_error(number
     worse, equivalent, better = baycomp.SignedRankTest(theirs, ours, rope=region, random_state=1).probs()
     (found,) = bayesian_signed_rank(ours, theirs[None], region=region)
     # Two samples of 50,000 each: five standard errors of their difference.
-    for mine, other in zip(
-        (found.worse, found.equivalent, found.better), (worse, equivalent, better), strict=True
-    ):
+    for mine, other in zip((found[2], found[1], found[0]), (worse, equivalent, better), strict=True):
         assert abs(mine - other) < 5 * np.sqrt(2 * max(other * (1 - other), 1e-4) / 50_000)
