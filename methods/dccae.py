@@ -67,7 +67,7 @@ class DCCAE(t.DeepMethod):
 
     def optimiser(self, parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
         """Return RMSprop."""
-        return torch.optim.RMSprop(parameters, lr=lr, weight_decay=self.settings.weight_decay)
+        return t.rmsprop(parameters, lr, self.settings.weight_decay)
 
     def forward(self, modality: str, x: Tensor) -> Tensor:
         """Return the output of a modality's network."""

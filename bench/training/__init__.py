@@ -54,4 +54,5 @@ from bench.training.track import (
     adam,
     cosine_decay,
     parameters_of,
+    rmsprop,
 )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import unwrap
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from bench.training.batches import Plan
 from bench.training.data import Batch
 
 Row = Mapping[str, Value]
+K = TypeVar("K", bound=Optimizer)
 
 
 @dataclass(frozen=True)
@@ -182,12 +183,21 @@ def adam(
     return _Adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
 
 
-class _Adam(torch.optim.Adam):
-    """Adam without its decorators for `torch.compile`, which import the compiler: 1.5 s in every process."""
+def rmsprop(
+    parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], lr: float, weight_decay: float = 0.0
+) -> torch.optim.RMSprop:
+    """Return RMSprop, for parameters or for groups with different rates."""
+    return _RMSprop(parameters, lr=lr, weight_decay=weight_decay)
 
-    add_param_group = unwrap(torch.optim.Adam.add_param_group)
-    zero_grad = unwrap(torch.optim.Adam.zero_grad)
-    step = torch.no_grad()(unwrap(torch.optim.Adam.step))
+
+def _without_compiler(kind: type[K]) -> type[K]:
+    """Return an optimiser without its decorators for `torch.compile`: they import it, which takes 1.5 s."""
+    methods = {name: unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad")}
+    return type(kind.__name__, (kind,), methods | {"step": torch.no_grad()(unwrap(kind.step))})
+
+
+_Adam: Final = _without_compiler(torch.optim.Adam)
+_RMSprop: Final = _without_compiler(torch.optim.RMSprop)
 
 
 def parameters_of(modules: Iterable[nn.Module]) -> list[nn.Parameter]:

@@ -71,19 +71,28 @@ def test_a_noise_stream_goes_on_where_it_was_left() -> None:
     assert torch.equal(torch.cat([first, second]), whole)
 
 
-def test_adam_takes_the_steps_of_torch_without_importing_its_compiler(
-    monkeypatch: pytest.MonkeyPatch,
+KINDS: list[tuple[Any, Any]] = [
+    (
+        lambda groups: t.adam(groups, 0.01, weight_decay=0.01),
+        lambda groups: torch.optim.Adam(groups, 0.01, (0.5, 0.999), weight_decay=0.01, fused=True),
+    ),
+    (
+        lambda groups: t.rmsprop(groups, 0.01, 0.01),
+        lambda groups: torch.optim.RMSprop(groups, 0.01, weight_decay=0.01),
+    ),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), KINDS)
+def test_optimisers_take_the_steps_of_torch_without_importing_its_compiler(
+    ours: Any, theirs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
-    for ours in (False, True):
-        if ours:
+    for make in (theirs, ours):
+        if make is ours:
             monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # importing it is an error
         net = t.built(lambda: t.mlp((3, 4, 2)), Context(), "net")
-        groups: Any = [{"params": net[0].parameters(), "lr": 0.1}, {"params": net[2].parameters()}]
-        if ours:
-            optimiser = t.adam(groups, 0.01, weight_decay=0.01)
-        else:
-            optimiser = torch.optim.Adam(groups, lr=0.01, betas=(0.5, 0.999), weight_decay=0.01, fused=True)
+        optimiser = make([{"params": net[0].parameters(), "lr": 0.1}, {"params": net[2].parameters()}])
         for _ in range(5):
             optimiser.zero_grad(set_to_none=True)
             net(torch.ones(2, 3)).square().sum().backward()
