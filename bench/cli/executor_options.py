@@ -20,7 +20,8 @@ from bench.execution.grid_runner import hard_limit
 from bench.execution.local import local_executor, run_inline
 from bench.execution.tasks import Executor, Slot
 from bench.experiment.grid import DeviceKind
-from bench.experiment.run_context import RunContext, parse_size
+from bench.experiment.run_context import RunContext
+from bench.experiment.sizes import parse_size
 
 if TYPE_CHECKING:
     from bench.execution.dask_cluster import Cluster

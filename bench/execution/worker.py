@@ -28,7 +28,7 @@ import msgspec
 
 from bench.execution.memory import Allowance, leave_gpu
 from bench.execution.tasks import ImportFailed, Loss, loss_of
-from bench.experiment.failures import memory_limit_text
+from bench.experiment.sizes import memory_limit_text
 
 _PAUSE: Final = 0.1  # seconds between two progress messages; those in between are dropped
 _PR_SET_PDEATHSIG: Final = 1

@@ -32,7 +32,7 @@ from bench.execution.worker import (
     framed,
     unframed,
 )
-from bench.experiment.failures import memory_limit_text
+from bench.experiment.sizes import memory_limit_text
 
 LOOK: Final = 0.2
 """Seconds between two checks of a process and its memory."""

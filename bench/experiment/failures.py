@@ -8,7 +8,7 @@ from typing import Final
 
 from bench.contract import DeadlineExceeded, RefusedEmbeddings, Unsupported
 from bench.contract.errors import lacks_memory, lacks_room, traceback_of, words_of
-from bench.experiment.run_context import describe_size, parse_size
+from bench.experiment.sizes import describe_size, memory_limit_text, parse_size
 from bench.records.environment import DeviceMemory
 from bench.records.schema import Failure, Status
 
@@ -77,8 +77,3 @@ def device_memory_text(reason: str, used: DeviceMemory) -> str:
         f"the GPU has too little memory for this cell: {needed}; of the GPU's {describe_size(used.total)} "
         f"other programs held {describe_size(others)}; {advice}"
     )
-
-
-def memory_limit_text(limit: int) -> str:
-    """Return the sentence on a memory limit that was exceeded."""
-    return f"its worker may take {describe_size(limit)} beyond its libraries (--max-memory)"

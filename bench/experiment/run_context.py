@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from bench import registry
-from bench.contract import BenchError, UsageError
+from bench.contract import BenchError
 from bench.evaluation import STANDARD_PROTOCOLS
 from bench.experiment.grid import Cell
+from bench.experiment.sizes import describe_size
 from bench.records.protocols import base_of
 from bench.records.schema import Result
-
-_UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[KMGT])(?:I?B)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -123,24 +120,3 @@ def _changed(cell: Cell) -> dict[str, Any]:
                 variant=identity.variant,
             )
     return {key: value for key, value in identity.settings.items() if key not in usual or usual[key] != value}
-
-
-def parse_size(word: str) -> int:
-    """Return the bytes of a word such as ``500M`` or ``1.5G``; units are powers of 1024.
-
-    Raises:
-        UsageError: for another word, or less than 1 MB.
-    """
-    match = _SIZE.fullmatch(word.strip())
-    size = 0 if match is None else int(float(match["number"]) * _UNITS[match["unit"].upper()])
-    if size < _UNITS["M"]:
-        raise UsageError(
-            f"{word!r} is not an amount of memory; write a number and a unit, such as 500M or 4G, from 1M on"
-        )
-    return size
-
-
-def describe_size(size: int) -> str:
-    """Return the shortest word for an amount of bytes; `parse_size` reads it to within a thousandth."""
-    unit = next((name for name in "TGM" if size >= _UNITS[name]), "K")
-    return f"{size / _UNITS[unit]:.4g}{unit}"

@@ -36,7 +36,10 @@ _WITHOUT: Final[Mapping[str, frozenset[str]]] = {
     "data": frozenset({"doctor", "fetching", "fingerprint"}),
     "evaluation": frozenset({"conventions"}),
     "experiment": frozenset(
-        {*("cost", "failures", "grid", "models", "refit", "run_context", "selection"), *("snapshot", "stale")}
+        {
+            *("cost", "failures", "grid", "models", "refit", "run_context", "selection"),
+            *("sizes", "snapshot", "stale"),
+        }
     ),
 }
 """Modules that change no number of a cell, or whose outcome is in its identity."""
