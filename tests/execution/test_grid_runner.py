@@ -91,7 +91,7 @@ def test_a_grid_with_failures_is_otherwise_complete(grid: Grid) -> None:
 def test_the_same_cells_give_the_same_bytes_in_any_process_and_order(
     grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The grid ran in two workers; here the same cells run backwards in one, and then in this process."""
+    """The grid ran in one process; the same cells run backwards in a worker, and then here."""
     cells = cells_of(["mcca", "plain", "raises"], grid.small, seeds=(0, 1))
     cells += cells_of(["sdml"], grid.small, seeds=(0, 1), epochs=2)
     digests = {cell.identity.digest for cell in cells}
