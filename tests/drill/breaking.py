@@ -14,15 +14,24 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.contract import Array, Context, Method, Split
+from bench.contract import Array, Context, Method, MethodCard, Split
 from bench.records import folders
 from tests.execution.watching import wait_until
 from tests.execution.work import FAULTS
-from tests.faults import card
+
+_CARD: dict[str, Any] = {
+    "authors": "A",
+    "deep": False,
+    "pairs": "unused",
+    "any_modalities": True,
+    "multi_label": True,
+    "selects_by": "none",
+}
+"""Read without an import, for which every command would start a process."""
 
 
 @dataclass(frozen=True)
@@ -61,69 +70,69 @@ class _Drill(Method):
 
 
 class Steady(_Drill):
-    card = card("steady")
+    card = MethodCard(**_CARD, name="steady", title="Steady")
 
     def act(self, train: Split) -> None:
         time.sleep(self.settings.seconds)
 
 
 class Waits(_Drill):
-    card = card("waits")
+    card = MethodCard(**_CARD, name="waits", title="Waits")
 
     def act(self, train: Split) -> None:
         wait_until(Path(os.environ["DRILL_GATE"]).exists)
 
 
 class Raises(_Drill):
-    card = card("raises")
+    card = MethodCard(**_CARD, name="raises", title="Raises")
 
     def act(self, train: Split) -> None:
         raise ValueError("the matrix is singular")
 
 
 class Exits(_Drill):
-    card = card("exits")
+    card = MethodCard(**_CARD, name="exits", title="Exits")
     fault = "exit 3"
 
 
 class Killed(_Drill):
-    card = card("killed")
+    card = MethodCard(**_CARD, name="killed", title="Killed")
     fault = "SIGKILL"
 
 
 class Segfaults(_Drill):
-    card = card("segfaults")
+    card = MethodCard(**_CARD, name="segfaults", title="Segfaults")
     fault = "segfault"
 
 
 class CLoop(_Drill):
-    card = card("c_loop")
+    card = MethodCard(**_CARD, name="c_loop", title="C_Loop")
     fault = "c loop"
 
 
 class PythonLoop(_Drill):
-    card = card("python_loop")
+    card = MethodCard(**_CARD, name="python_loop", title="Python_Loop")
     fault = "python loop"
 
 
 class Hog(_Drill):
     """Takes memory, and writes to it."""
 
-    card = card("hog")
+    card = MethodCard(**_CARD, name="hog", title="Hog")
 
     def act(self, train: Split) -> None:
         self._taken = [bytearray(b"x") * 2**20 for _ in range(self.settings.megabytes)]
 
 
 class NanEmbeddings(_Drill):
-    card = card("nan_embeddings")
+    card = MethodCard(**_CARD, name="nan_embeddings", title="Nan_Embeddings")
 
     def embed(self, modality: str, features: Array) -> Array:
         return np.full((len(features), 4), np.nan)
 
 
 class WrongShape(_Drill):
-    card = card("wrong_shape")
+    card = MethodCard(**_CARD, name="wrong_shape", title="Wrong_Shape")
 
     def embed(self, modality: str, features: Array) -> Array:
         return super().embed(modality, features)[:-1]
@@ -132,7 +141,7 @@ class WrongShape(_Drill):
 class DiskFull(_Drill):
     """Writes a file to a disk that is full."""
 
-    card = card("disk_full")
+    card = MethodCard(**_CARD, name="disk_full", title="Disk_Full")
 
     def act(self, train: Split) -> None:
         Path("/dev/full").write_bytes(bytes(100_000))
@@ -141,7 +150,7 @@ class DiskFull(_Drill):
 class Chatty(_Drill):
     """Prints much output, which makes its record large."""
 
-    card = card("chatty")
+    card = MethodCard(**_CARD, name="chatty", title="Chatty")
 
     def act(self, train: Split) -> None:
         print("a word " * (self.settings.megabytes * 2**20 // 7))
