@@ -20,13 +20,19 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("no clock")
 
-_LONG = ("test_readme.py", "test_tutorial.py", "test_notebooks.py", "test_newcomers_hour.py")
-"""The longest tests start first: otherwise all workers but one would wait for them at the end."""
+_DOCUMENTS = {
+    *("test_document.py", "test_documentation.py", "test_newcomers_hour.py", "test_notebooks.py"),
+    *("test_readme.py", "test_tutorial.py", "test_your_data.py"),
+}
+"""Tests of documents, the longest there are, start first: otherwise all workers but one would wait for them.
+
+So one worker has them all, and starts the only server of forks, which loads libraries for five seconds.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the longest tests first; skip tests for GPUs if there is none."""
-    items.sort(key=lambda item: item.path.name not in _LONG)
+    """Start the tests of documents first; skip tests for GPUs if there is none."""
+    items.sort(key=lambda item: item.path.name not in _DOCUMENTS)
     on_gpu = [item for item in items if item.get_closest_marker("cuda") is not None]
     if on_gpu and not _has_gpu():
         for item in on_gpu:
