@@ -58,10 +58,10 @@ def run(
 def test_a_fault_costs_its_task_only_and_never_the_dask_worker(
     processes: DaskProcesses, cluster: Cluster
 ) -> None:
-    faults = ["raise", "exit 3", "segfault", "c loop"]
+    faults = ["raise", "exit 3", "segfault", "ignores signals"]
     unadmitted = Task("unadmitted", "", "ok", admit=lambda: False)
     payloads = [*(kind for fault in faults for kind in (fault, "ok")), lambda: None, unadmitted]
-    outcomes = run(cluster, work.fault, payloads, timeout=2.0)
+    outcomes = run(cluster, work.fault, payloads, timeout=1.0)
     assert len(outcomes) == 10
     skipped = [outcome for outcome in outcomes if outcome.skipped]
     assert [outcome.task for outcome in skipped] == [unadmitted]
@@ -70,7 +70,7 @@ def test_a_fault_costs_its_task_only_and_never_the_dask_worker(
     assert reasons.pop("raise") == "ValueError: a wrong value"
     assert "status 3" in str(reasons.pop("exit 3"))
     assert "SIGSEGV" in str(reasons.pop("segfault"))
-    assert "time limit of 2 s" in str(reasons.pop("c loop"))
+    assert "time limit of 1 s" in str(reasons.pop("ignores signals"))
     (unsent,) = reasons.values()
     assert "payload cannot be sent" in str(unsent)
     assert [process.poll() for process in processes.workers.values()].count(None) == 2
@@ -166,7 +166,7 @@ def test_a_worker_without_a_usable_answer_is_left_out_and_no_task_is_blamed_or_w
     if answer != "wrong machine":
         function, last = work.echo, "the Dask worker"
         monkeypatch.setattr(dask_client, "perform", dask_work.answer_falsely)
-        monkeypatch.setattr(dask_client, "_START_SECONDS", 1.0 if answer == "silent" else 60.0)
+        monkeypatch.setattr(dask_client, "_START_SECONDS", 0.5 if answer == "silent" else 60.0)
     events: list[Event] = []
     late = ".* in time" if answer == "silent" else ""
     ended = pytest.raises(WorkerError, match=rf"Dask worker.* 0 s .*{last}{late}")

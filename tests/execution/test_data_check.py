@@ -20,9 +20,9 @@ import os, sys, time
 from pathlib import Path
 from bench.contract import DatasetCard, DatasetLoader, Fact, ModalityCard
 
-class Broken(DatasetLoader):
+class Broken{number}(DatasetLoader):
     card = DatasetCard(
-        name="broken",
+        name="broken{number}",
         title="Broken",
         modalities=tuple(
             ModalityCard(name, Fact("f", "doubtful"), Fact(4, "doubtful"), Fact(None, "doubtful"), "dense")
@@ -45,7 +45,8 @@ def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def describe(bundle: Path, results: Path) -> DataSource:
-    return describe_sources([str(bundle)], bundle.parent, "quick", results).usable[str(bundle)]
+    with data_opened_here():
+        return describe_sources([str(bundle)], bundle.parent, "quick", results).usable[str(bundle)]
 
 
 def test_a_bundle_is_described_once_and_again_when_its_file_changes(tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_a_path_that_is_no_file_is_wrong_usage(tmp_path: Path, kind: str) -> Non
         path.symlink_to(tmp_path / "fifo")
     elif kind == "folder":
         path.mkdir()
-    with pytest.raises(UsageError, match=r"no file|no dataset"):
+    with data_opened_here(), pytest.raises(UsageError, match=r"no file|no dataset"):
         describe_sources([str(path)], tmp_path, "quick")
 
 
@@ -108,33 +109,38 @@ def test_a_bundle_that_unpacks_to_more_memory_than_allowed_is_left_out(tmp_path:
     assert ([*sources.usable], [*sources.damaged]) == ([str(good)], [str(bad)])
 
 
-@pytest.mark.parametrize(
-    ("read", "words"),
-    [
-        ("raise KeyError('a bug')", "KeyError: 'a bug'"),
-        ("from bench.contract import UsageError; raise UsageError('wrong')", "UsageError: wrong"),
-        pytest.param("os.fork(); raise ValueError('\\ud800')", r"\ud800", marks=pytest.mark.drill),
-        pytest.param("sys.exit(0)", "exit with status 0", marks=pytest.mark.drill),
-        ("time.sleep(60)", "time limit of 2 s"),
-        pytest.param("os._exit(0)", "ended by itself with status 0", marks=pytest.mark.drill),
-        pytest.param("import ctypes; ctypes.string_at(0)", "SIGSEGV", marks=pytest.mark.drill),
-        pytest.param("return None", "", marks=pytest.mark.drill),
-    ],
-)
+FAULTS = {
+    "raise KeyError('a bug')": "KeyError: 'a bug'",
+    "from bench.contract import UsageError; raise UsageError('wrong')": "UsageError: wrong",
+    "time.sleep(60)": "time limit of 2 s",
+}
+MORE_FAULTS = {
+    "os.fork(); raise ValueError('\\ud800')": r"\ud800",
+    "sys.exit(0)": "exit with status 0",
+    "os._exit(0)": "ended by itself with status 0",
+    "import ctypes; ctypes.string_at(0)": "SIGSEGV",
+    "return None": "",
+}
+"""The body of a loader's `read`, and words of the reason why its dataset is left out."""
+
+
+@pytest.mark.parametrize("faults", [FAULTS, pytest.param(MORE_FAULTS, marks=pytest.mark.drill)])
 def test_a_dataset_plugin_with_a_fault_is_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str, words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faults: dict[str, str]
 ) -> None:
-    seconds = 2.0 if "limit" in words else 60.0
-    monkeypatch.setattr(data_check, "_LEAST_SECONDS", seconds)
+    monkeypatch.setattr(data_check, "_LEAST_SECONDS", seconds := 2.0 if faults is FAULTS else 60.0)
     (tmp_path / "data.bin").write_bytes(b"x")
-    plugin = tmp_path / "plugin.py"
-    plugin.write_text(LOADER.format(read=read, file=str(tmp_path / "data.bin")))
+    plugin, file = tmp_path / "plugin.py", str(tmp_path / "data.bin")
+    loaders = [LOADER.format(read=read, file=file, number=number) for number, read in enumerate(faults)]
+    plugin.write_text("".join(loaders))
     good = str(write_bundle(tmp_path / "good.npz"))
+    names = [f"broken{number}" for number in range(len(faults))]
     with only_plugins(plugin):
-        sources = describe_sources(["broken", good], tmp_path, "quick", timeout=seconds)
+        sources = describe_sources([*names, good], tmp_path, "quick", timeout=seconds)
     assert [*sources.usable] == [good]
-    assert words in sources.damaged["broken"]
-    assert "\n" not in sources.damaged["broken"]
+    for name, words in zip(names, faults.values(), strict=True):
+        assert words in sources.damaged[name]
+    assert not any("\n" in reason for reason in sources.damaged.values())
 
 
 def test_this_process_opens_no_data_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,7 +177,7 @@ def test_a_killed_run_is_continued(bundle: Path, tmp_path: Path) -> None:
     drill = Drill(tmp_path)
     words = ["--methods", "waits", "--datasets", bundle, "--trials", 2, "--sampler", "tpe"]
     words += ["--results", tmp_path / "r"]
-    killed = drill.start(*words, "--jobs", 1, command="tune")
+    killed = drill.start(*words, "--jobs", 0, command="tune")
     drill.wait_for(1)
     kill_group(killed)
     drill.gate.touch()
@@ -206,7 +206,8 @@ def test_a_pruned_trial_is_recorded_and_counted_and_changes_no_number(
     search = Search(TRIALS, sampler, pruner)
     trials, ended = tune(bundle, tmp_path, search, seeds=(0, 1))
     stopped = [trial for trial in trials if trial.status == "pruned"]
-    assert 0 < len(stopped) <= TRIALS - FIRST_TRIALS
+    # The brackets of Hyperband depend on the study's name, and so on any edit of the code.
+    assert bool(pruner == "median") <= len(stopped) <= TRIALS - FIRST_TRIALS
     assert ended == len(trials) == 2 * TRIALS - len(stopped)  # their second seed did not begin
     assert all(trial.identity.seed == 0 and trial.validation_map is None for trial in stopped)
     reasons = {f"stopped after {n} epochs by the pruner: {pruner}" for n in range(FIRST_EPOCHS, 9)}

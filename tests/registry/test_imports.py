@@ -49,7 +49,7 @@ def test_a_plug_in_that_hangs_at_import_is_stopped_and_named(
     write: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(imports, "LIMIT", 1.0)  # of no other import: a busy machine may need longer
-    file = write("hangs", text="while True:\n    pass\n" + COMPUTED)
+    file = write("hangs", text="import time\ntime.sleep(60)\n" + COMPUTED)
     assert registry.method_names() == []
     (problem,) = registry.registered().problems
     assert (problem.where, mentions(problem.reason, "import ... 1 s")) == (str(file), True)
