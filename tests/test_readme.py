@@ -88,10 +88,11 @@ def _shortened(text: str) -> str:
 
     Other tests draw whole reports, and every worker loads torch anew.
     """
-    text = text.replace("--seeds 3", "--seeds 1 --set '*.epochs=1' --set '*.spl_epochs=1'")
+    short, views = "--seeds 1 --set '*.epochs=1' --set '*.spl_epochs=1'", "emoji,emoji_views --seeds 3"
+    few = f"--methods drcl,mcca,sdml --datasets emoji {short}\npython -m bench run --methods chance"
+    text = text.replace(f"--datasets {views}", f"{few} --datasets emoji_views").replace("--seeds 3", short)
     text = re.sub(r"^python -m bench report\b(?! --only)", r"\g<0> --only tables", text, flags=re.MULTILINE)
     text = text.replace("emoji --conditions", "emoji --methods sdml --set sdml.epochs=1 --conditions")
-    text = text.replace("run --datasets emoji,", "run --methods drcl,mcca,sdml --datasets emoji,")
     text = text.replace("my_method,references", "my_method,chance --set my_method.epochs=1")
     text = text.replace("epochs=20)", "epochs=1, spl_epochs=1)")
     return re.sub(r"^python -m bench (?:run|verify) .*$", r"\g<0> --jobs 0", text, flags=re.MULTILINE)
