@@ -184,9 +184,9 @@ def test_csv_has_a_row_per_value_in_full_precision(tmp_path: Path) -> None:
 
 
 def test_directions_can_be_chosen_and_many_are_averaged(tmp_path: Path) -> None:
-    file = embeddings(tmp_path / "a.npz", ("image", "audio", "video"))
-    said = say("explain", "--embeddings", file)
-    assert mentions(said.out, "6 directions ... average")
+    file = embeddings(tmp_path / "a.npz", ("image", "text", "audio", "video"))
+    said = say("explain", "--embeddings", file, "--galleries", "1")
+    assert mentions(said.out, "12 directions ... average")
     assert "→" not in said.out.partition("average over")[2].replace("by", "")
     chosen = say(
         "explain", "--embeddings", file, "--query", "audio", "--gallery", "video", "--printed", "3.33"

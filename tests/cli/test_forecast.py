@@ -9,7 +9,6 @@ import pytest
 from bench.execution import devices
 from bench.execution.devices import Gpu, Inventory
 from bench.records import Store
-from tests.cli.test_startup import WITHOUT_TORCH, without_torch
 from tests.grid import FAULTS, Said, say
 from tests.wording import mentions
 
@@ -57,14 +56,6 @@ def test_long_times_are_printed_in_hours_by_device(
     said = run(results, small, "--seeds", 3, "--devices", "auto", "--jobs-per-device", 2, "--dry-run")
     lines = [f"cuda:{index} ... 3 cells ... 1 slot ... 1:30:00" for index in range(2)]
     said.check(0, *lines, "3:00:00 ... 1:30:00")
-
-
-def test_a_finished_grid_needs_no_torch_to_be_seen_as_done(results: Path, small: Path) -> None:
-    assert run(results, small, "--jobs", 0).status == 0
-    line = f"run --results {results} --plugin {FAULTS} --datasets {small} --methods plain,twin"
-    printed = without_torch(WITHOUT_TORCH, line, f"{line} --devices auto", f"{line} --dry-run")
-    assert sum(mentions(line, "2 cells ... 2 done ... 0 run") for line in printed.splitlines()) == 2
-    assert mentions(printed, "2 cells ... 0 to run")
 
 
 def study(results: Path, *words: object) -> Said:

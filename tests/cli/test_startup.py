@@ -10,6 +10,7 @@ import pytest
 
 from bench import cli
 from tests.grid import FAULTS, Grid, say
+from tests.wording import mentions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,7 +20,7 @@ import sys
 class NoTorch:
     # A None in sys.modules would do, but SciPy takes it for a torch that is there.
     def find_spec(self, name, *_):
-        if name.split(".")[0] in {"torch"}:
+        if name.split(".")[0] == "torch":
             raise ImportError(f"{name} is imported")
 
 sys.meta_path.insert(0, NoTorch())
@@ -28,14 +29,15 @@ for line in sys.argv[1:]:
     status = invoke(line.split())
     assert status == 0, (line, status)
 """
-WITHOUT_SKLEARN = f"""{WITHOUT_TORCH}
+WITHOUT_OTHERS = f"""{WITHOUT_TORCH.rstrip()}
+    assert line.startswith("results") or "pandas" not in sys.modules, line
 assert not {{"sklearn", "matplotlib"}} & set(sys.modules)
 """
 
 
 def python(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
     )
 
 
@@ -46,23 +48,24 @@ def without_torch(program: str, *lines: object) -> str:
     return done.stdout
 
 
-def test_help_and_commands_that_read_records_work_without_torch(grid: Grid, tmp_path: Path) -> None:
+def test_help_and_commands_that_read_records_work_without_torch_and_pandas(
+    grid: Grid, tmp_path: Path
+) -> None:
     say("list")  # descriptions are made by another process where they are not remembered
+    run = f"run --results {tmp_path}/r --plugin {FAULTS} --datasets {grid.small} --methods plain,twin"
+    say(*run.split()).check(0)
     lines = [f"{name} --help" for name in cli._COMMANDS]
     lines += ["--help", "-h", "--version", "list", "list methods --format json"]
-    lines += [f"{name} --results {grid.results}" for name in ("status", "results", "results --format csv")]
-    lines += [f"why mcca small --seed 0 --results {grid.results}"]
+    lines += [f"{words} --results {grid.results}" for words in ("status", "why mcca small --seed 0")]
     lines += [f"explain --embeddings {ROOT}/tests/golden/drcl_eval.npz"]
+    lines += [f"report --only tables --only statistics --results {grid.results} --reports {tmp_path}"]
     lines += [f"run --datasets {grid.small} --methods all --dry-run --results {tmp_path}"]
-    lines += [f"list methods --plugin {FAULTS}"]
-    printed = without_torch(WITHOUT_SKLEARN, *lines)
+    lines += [run, f"{run} --devices auto", f"{run} --dry-run", f"list methods --plugin {FAULTS}"]
+    lines += [f"{words} --results {grid.results}" for words in ("results", "results --format csv")]
+    printed = without_torch(WITHOUT_OTHERS, *lines)
     assert [name for name in cli._COMMANDS if f"Usage: python -m bench {name}" not in printed] == []
-
-
-def test_tables_and_statistics_are_made_without_torch_and_pandas(grid: Grid, tmp_path: Path) -> None:
-    program = WITHOUT_TORCH.replace('"torch"', '"torch", "pandas"')
-    line = f"report --only tables --only statistics --results {grid.results} --reports {tmp_path}"
-    without_torch(program, line)
+    assert sum(mentions(line, "2 cells ... 2 done ... 0 run") for line in printed.splitlines()) == 2
+    assert mentions(printed, "2 cells ... 0 to run")
     assert (tmp_path / "statistics.md").is_file()
 
 
