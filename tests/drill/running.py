@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -64,6 +65,15 @@ class Drill:
             for name, value in self._variables().items():
                 patch.setenv(name, value)
             return say(command, "--plugin", BREAKING, *words, "--jobs", 0)
+
+    def open_after(self, count: int) -> None:
+        """Open the gate as soon as so many cells have started in all, and return at once."""
+
+        def wait_and_open() -> None:
+            self.wait_for(count)
+            self.gate.touch()
+
+        threading.Thread(target=wait_and_open, daemon=True).start()
 
     def starts(self) -> Counter[str]:
         """Return how often each cell was started so far."""

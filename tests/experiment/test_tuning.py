@@ -194,17 +194,20 @@ def test_two_runs_at_once_share_the_trials_and_make_each_once(tmp_path: Path, sa
         *("--methods", "steady,waits", "--datasets", tmp_path / "small.npz", "--trials", 4),
         *("--results", tmp_path / "r", "--jobs", 0, "--sampler", sampler),
     ]
-    both = [drill.start(*words, command="tune") for _ in range(2)]
-    # At random all of `steady` and one of `waits` in each; else each has asked for settings of its own.
-    drill.wait_for(6 if sampler == "random" else 4)
-    drill.gate.touch()
-    ended = [process.communicate(timeout=180) for process in both]
-    assert [err for _, err in ended] == ["", ""]
-    assert [process.returncode for process in both] == [0, 0]
+    # At random all of `steady` and one of `waits` in each; else they ask for settings in turn.
+    drill.open_after(6 if sampler == "random" else 4)
+    process = drill.start(*words, command="tune")
+    if sampler != "random":
+        drill.wait_for(1)
+    here = drill.run_here(*words, command="tune").check(0, silent=True)
+    there, errors = process.communicate(timeout=180)
+    assert (process.returncode, errors) == (0, "")
     assert drill.starts().total() == 8
     assert len([*TrialStore(tmp_path / "r").read()]) == 8
-    assert sampler != "random" or sum(out.count("by another run") for out, _ in ended) >= 1
-    verdicts = [[line for line in out.splitlines() if "best of 4 trials" in line] for out, _ in ended]
+    assert sampler != "random" or (here.out + there).count("by another run") >= 1
+    verdicts = [
+        [line for line in out.splitlines() if "best of 4 trials" in line] for out in (here.out, there)
+    ]
     assert len(verdicts[0]) == 2
     assert verdicts[0] == verdicts[1]
 
