@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.contract import DataError, MethodCard, Modality, Split
@@ -22,6 +22,7 @@ def split_of(*labels: list[int]) -> Split:
 label_lists = st.lists(st.integers(0, 4), min_size=1, max_size=40)
 
 
+@settings(max_examples=50)
 @given(label_lists, label_lists, st.integers(0, 5))
 def test_rows_share_their_class_and_the_larger_side_of_each_class_is_used_once(
     left: list[int], right: list[int], seed: int
