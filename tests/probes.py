@@ -51,6 +51,10 @@ def _in_subprocess() -> None:
     subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, check=True)
 
 
+def _without_environment() -> None:
+    subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, check=True, env={})
+
+
 def _in_thread() -> None:
     thread = threading.Thread(target=open_quietly)
     thread.start()
@@ -71,6 +75,7 @@ WAYS: dict[str, Any] = {
     "fit": open_quietly,
     "thread": _in_thread,
     "subprocess": _in_subprocess,
+    "subprocess without environment": _without_environment,
     "fork": lambda: _in_process("fork"),
     "spawn": lambda: _in_process("spawn"),
 }

@@ -95,6 +95,24 @@ def test_a_child_process_notes_attempts_for_the_process_that_set_the_seal(
         pass  # after which nothing is held against this process
 
 
+def test_a_thread_of_an_earlier_body_is_refused_and_not_held_against_this_one(dataset: Dataset) -> None:
+    begin, refused = threading.Event(), []
+
+    def open_later() -> None:
+        begin.wait(60)
+        with pytest.raises(SealedTestError):
+            dataset.test  # noqa: B018
+        refused.append(True)
+
+    with sealed_test():
+        thread = threading.Thread(target=open_later)
+        thread.start()
+    with sealed_test(), sealed_test():
+        begin.set()
+        thread.join()
+    assert refused == [True]
+
+
 def test_the_seal_leaves_no_file_and_no_variable(dataset: Dataset) -> None:
     with contextlib.suppress(SealedTestError), sealed_test():
         marker = Path(os.environ[SEAL_VARIABLE])
