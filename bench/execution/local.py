@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -168,7 +169,7 @@ def run_inline(
     """Run the tasks in this process, the longest first, and yield the outcomes as they end; an `Executor`.
 
     An exception costs only its task. There are no limits, no protection against crashes, and no environment
-    of a slot.
+    of a slot. A task that leaves threads running is named in a `Notice`: they cannot be ended.
     """
     for task in sorted(tasks, key=lambda task: -task.cost):
         if not task.admit():
@@ -176,7 +177,7 @@ def run_inline(
             continue
         on_event(t.Started(task, INLINE))
         REPORTER.connect(lambda values, task=task: on_event(t.Progress(task, INLINE, values)))  # type: ignore[misc]
-        begin = time.monotonic()
+        begin, threads = time.monotonic(), {*threading.enumerate()}
         value, lost = None, None
         try:
             value = work(task.payload)
@@ -184,4 +185,14 @@ def run_inline(
             lost = t.loss_of(error)
         finally:
             REPORTER.connect(None)
+        if left := {*threading.enumerate()} - threads:
+            on_event(t.Notice(_left_running(task, left)))
         yield Outcome(task, INLINE, value, lost, time.monotonic() - begin)
+
+
+def _left_running(task: Task, threads: Iterable[threading.Thread]) -> str:
+    names = ", ".join(sorted(thread.name for thread in threads))
+    return (
+        f"{task.title} has left threads running ({names}); they may change what later cells of this process "
+        "give, and it ends after them; with --jobs 1 the process is replaced after such a cell"
+    )

@@ -98,11 +98,17 @@ def leave_gpu() -> bool:
 
 
 def resident(pid: int) -> int:
-    """Return the resident bytes of a process and its children; 0 if it has ended."""
+    """Return the resident bytes of a process and those below it; 0 if it has ended."""
     total = 0
     with suppress(psutil.Error):
-        process = psutil.Process(pid)
-        for member in (process, *process.children(recursive=True)):
+        for member in (psutil.Process(pid), *processes_below(pid)):
             with suppress(psutil.Error):
                 total += member.memory_info().rss
     return total
+
+
+def processes_below(pid: int) -> list[psutil.Process]:
+    """Return the processes that a process has started, and those that these have; none if it has ended."""
+    with suppress(psutil.Error):
+        return psutil.Process(pid).children(recursive=True)
+    return []

@@ -32,6 +32,7 @@ from bench.experiment.sizes import memory_limit_text
 
 _PAUSE: Final = 0.1  # seconds between two progress messages; those in between are dropped
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
 _LENGTH: Final = struct.Struct(">Q")
 _LARGEST: Final = 1 << 34  # bytes of the longest message
 
@@ -61,8 +62,8 @@ class Importing(msgspec.Struct, tag=True):
 class Finished(msgspec.Struct, tag=True):
     """The end of a task: the encoded value of the work function, or its loss.
 
-    The process is ``worn`` if it cannot run another task: it holds too much memory, a thread of the task
-    still runs, or its GPU has failed.
+    The process is ``worn`` if it cannot run another task: it holds too much memory, a thread or a child
+    process of the task still runs, or its GPU has failed.
     """
 
     value: bytes | None
@@ -207,8 +208,11 @@ class _Parent:
     def watch(self) -> None:
         """End this process when the parent has ended."""
         if sys.platform == "linux":
+            library = ctypes.CDLL(None, use_errno=True)
             # The kernel kills it, also while C code blocks the interpreter.
-            ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            # Processes below it stay below it when those between end: they can be found, and are sealed.
+            library.prctl(_PR_SET_CHILD_SUBREAPER, 1)
         poll = select.poll()
         poll.register(self._socket, 0)  # only the end of the connection
 
@@ -273,7 +277,17 @@ def _perform(
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    # A thread that the task has left would go on within the next one, which would answer for what it does.
-    left = {*threading.enumerate()} - threads
-    worn = not leave_gpu() or bool(left) or (allowance is not None and allowance.worn())
+    # What the task has left running would go on within the next one, which would answer for what it does.
+    left = bool({*threading.enumerate()} - threads) or _children_left()
+    worn = not leave_gpu() or left or (allowance is not None and allowance.worn())
     return Finished(value, lost, seconds, worn)
+
+
+def _children_left() -> bool:
+    """Return whether this process has running children; reaps those that have ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+    except ChildProcessError:
+        return False
+    return True

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import IO, Any, Final
 
 import msgspec
+import psutil
 
-from bench.execution.memory import resident
+from bench.execution.memory import processes_below, resident
 from bench.execution.tasks import Loss, Slot, WorkerError
 from bench.execution.worker import (
     Finished,
@@ -153,15 +154,19 @@ class WorkerProcess:
         return tail.decode("utf-8", "replace")
 
     def kill(self) -> None:
-        """Kill the process and its children; the next task starts another process.
+        """Kill the process and all processes below it; the next task starts another process.
 
         Handlers of other signals than SIGKILL cannot run while C code blocks the interpreter.
         """
         process, self._process, self._resident = self._process, None, None
         if process is not None:
+            below = processes_below(process.pid)  # some may be in other groups
             with suppress(ProcessLookupError, PermissionError):  # its group has ended
                 os.killpg(process.pid, signal.SIGKILL)
             process.kill()
+            for each in below:
+                with suppress(psutil.Error):
+                    each.kill()
             process.wait()
         if self.connection is not None:
             self.connection.close()

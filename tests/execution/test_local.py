@@ -21,6 +21,7 @@ from bench.execution.local import local_executor, run_inline, run_local
 from bench.execution.tasks import (
     Event,
     Executor,
+    Notice,
     Outcome,
     Progress,
     Retried,
@@ -138,6 +139,22 @@ def test_a_worker_in_which_a_task_leaves_a_thread_is_replaced() -> None:
     calls = [("pid", None), ("leave_thread", None), ("pid", None)]
     first, second, third = [outcome.value for outcome in run(work.call, calls)]
     assert first == second != third
+
+
+def test_a_task_in_this_process_that_leaves_a_thread_is_named() -> None:
+    events: list[Event] = []
+    tasks = [Task("a", "first", ("leave_thread", None), 2.0), Task("b", "second", ("pid", None), 1.0)]
+    assert [outcome.lost for outcome in run_inline(tasks, work.call, events.append)] == [None, None]
+    (notice,) = [event.sentence for event in events if isinstance(event, Notice)]
+    assert "first" in notice
+    assert "thread" in notice
+
+
+def test_a_child_process_that_a_task_leaves_ends_with_the_worker_wherever_it_is(tmp_path: Path) -> None:
+    calls = [("pid", None), ("leave_child", str(tmp_path / "child")), ("pid", None)]
+    first, second, third = [outcome.value for outcome in run(work.call, calls)]
+    assert first == second != third
+    assert gone(int((tmp_path / "child").read_text()))
 
 
 def test_the_environment_is_set_before_libraries_are_loaded() -> None:

@@ -43,6 +43,20 @@ def leave_thread(payload: Any) -> int:
     return os.getpid()
 
 
+def leave_child(path: str) -> int:
+    """Start a child process in another session whose parent has ended, note its id; return this process."""
+    program = f"""
+import os, pathlib, time
+if os.fork() == 0:
+    os.setsid()
+    pathlib.Path({path!r}).write_text(str(os.getpid()))
+    time.sleep(60)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert wait_until(lambda: Path(path).exists() and Path(path).read_text() != "")
+    return os.getpid()
+
+
 def environment(names: list[str]) -> dict[str, str | None]:
     return {name: os.environ.get(name) for name in names}
 
