@@ -34,13 +34,14 @@ from bench.execution.worker import (
     unframed,
 )
 from bench.experiment.sizes import memory_limit_text
+from bench.registry.imports import CLOCK_LIMIT, processor_seconds
 
 LOOK: Final = 0.2
 """Seconds between two checks of a process and its memory."""
 
 _PAUSES: Final = (0.0, 0.2, 1.0)  # seconds to wait before each attempt to start a process
 _START_SECONDS: Final = 120.0  # time for a process to load the work function
-_IMPORT_SECONDS: Final = 60.0  # time for the import of a plug-in, which does not count for the task
+_IMPORT_SECONDS: Final = 60.0  # processor time for the import of a plug-in, which does not count for the task
 _TAIL: Final = 65_536
 _PROGRAM: Final = (
     "import sys; sys.path[:] = {path!r}; from bench.execution.worker import serve; serve({handle})"
@@ -64,6 +65,7 @@ class _Current:
 
     ``deadline`` is that of the current step: the start of a process (after ``starts`` failed ones), the task
     itself, or the import of a plug-in (``importing``), after which the task has its time that is ``left``.
+    ``processor`` is the processor time of the process at which that import ends.
     """
 
     payload: bytes = b""
@@ -73,6 +75,7 @@ class _Current:
     began: float | None = None
     importing: str = ""
     left: float = 0.0
+    processor: float = math.inf
 
 
 class WorkerProcess:
@@ -244,7 +247,9 @@ class WorkerProcess:
             task.began, task.deadline = now, now + task.timeout
         elif isinstance(message, Importing):
             if message.name and not task.importing:
-                task.left, task.deadline = task.deadline - now, now + _IMPORT_SECONDS
+                task.left, task.deadline = task.deadline - now, now + CLOCK_LIMIT
+                assert self._process is not None
+                task.processor = processor_seconds(self._process.pid) + _IMPORT_SECONDS
             elif task.importing and not message.name:
                 task.deadline = now + task.left
             task.importing = message.name
@@ -271,11 +276,13 @@ class WorkerProcess:
             if resident(process.pid) - self._resident > self._max_memory:
                 words = memory_limit_text(self._max_memory)
                 return Loss("memory", f"it took more memory than allowed: {words}")
-        if now <= task.deadline:
+        used_up = bool(task.importing) and processor_seconds(process.pid) > task.processor
+        if now <= task.deadline and not used_up:
             return None
         if task.began is None:
             return Loss("worker", f"it did not start within {_START_SECONDS:g} s")
-        limit = f"{_IMPORT_SECONDS:g} s" if task.importing else f"the time limit of {task.timeout:g} s"
+        limit = f"{CLOCK_LIMIT:g} s" if task.importing else f"the time limit of {task.timeout:g} s"
+        limit = f"{_IMPORT_SECONDS:g} s of processor time" if used_up else limit
         return Loss("timeout", f"it was stopped after {limit}")
 
     def _death(self, process: subprocess.Popen[bytes]) -> Loss:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -22,11 +23,15 @@ from bench.registry.descriptions import DatasetDescription, MethodDescription, d
 from bench.registry.sources import Source
 
 LIMIT: Final = 30.0
-"""Seconds that one plug-in may take to be imported, libraries included."""
+"""Seconds of processor time that one plug-in may take to be imported, libraries included."""
+
+CLOCK_LIMIT: Final = 120.0
+"""Seconds that this may take by the clock: more than on a busy machine, because the import may only wait."""
 
 _REMEMBERED: Final = "BENCH_IMPORTED"
 """Variable by which the processes that this one starts learn what its children found."""
 
+_LOOK: Final = 0.5  # seconds between two looks at the processor time of a child
 _LONGEST: Final = 100_000  # characters that a variable of the environment surely holds
 
 _PROGRAM: Final = """
@@ -49,7 +54,7 @@ class Imported:
 def import_apart(sources: Sequence[Source]) -> list[Imported]:
     """Import sources in a child process and describe them; each is imported once per content.
 
-    A source that ends the child, or is not through after `LIMIT` seconds, is left out with a sentence; then
+    A source that ends the child, or exceeds `LIMIT` or `CLOCK_LIMIT`, is left out with a sentence; then
     another child goes on with the next source.
     """
     known = dict(_decoded(os.environ.get(_REMEMBERED, "{}")))
@@ -110,10 +115,8 @@ def _ask(sources: Sequence[Source]) -> list[Imported]:
                 return [Imported(problem=problem)]
         try:
             while not reason and len(found) < len(sources):
-                if receiver.poll(LIMIT):
+                if not (reason := _waited(receiver, child.pid)):
                     found.append(msgspec.json.decode(receiver.recv_bytes(), type=Imported))
-                else:
-                    reason = f"its import is not through after {LIMIT:g} s"
         except (EOFError, OSError, msgspec.DecodeError):
             with suppress(subprocess.TimeoutExpired):
                 child.wait(timeout=1.0)
@@ -126,6 +129,27 @@ def _ask(sources: Sequence[Source]) -> list[Imported]:
         reason = f"{sources[len(found)].where} cannot be imported: {reason}"
         found.append(Imported(problem=f"{reason}; take what does that out of the module's top level"))
     return found
+
+
+def _waited(receiver: Connection, child: int) -> str:
+    """Wait for the answer of a child process; returns why none came, or an empty text."""
+    end, before = time.monotonic() + CLOCK_LIMIT, processor_seconds(child)
+    while not receiver.poll(_LOOK):
+        if processor_seconds(child) - before > LIMIT:
+            return f"its import is not through after {LIMIT:g} s of processor time"
+        if time.monotonic() > end:
+            return f"its import is not through after {CLOCK_LIMIT:g} s"
+    return ""
+
+
+def processor_seconds(process: int) -> float:
+    """Return the processor time of a process and its ended children; 0 if it has ended."""
+    import psutil  # only where something is imported
+
+    try:
+        return sum(psutil.Process(process).cpu_times()[:4])
+    except psutil.Error:
+        return 0.0
 
 
 def main(descriptor: int, sources: str) -> None:

@@ -45,14 +45,27 @@ def test_a_plug_in_that_ends_at_import_costs_itself(write: Writer) -> None:
     assert caught.value.exit_status == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [("while True:\n    pass\n", "LIMIT"), ("import time\ntime.sleep(60)\n", "CLOCK_LIMIT")],
+)
 def test_a_plug_in_that_hangs_at_import_is_stopped_and_named(
-    write: Writer, monkeypatch: pytest.MonkeyPatch
+    write: Writer, monkeypatch: pytest.MonkeyPatch, text: str, limit: str
 ) -> None:
-    monkeypatch.setattr(imports, "LIMIT", 1.0)  # of no other import: a busy machine may need longer
-    file = write("hangs", text="import time\ntime.sleep(60)\n" + COMPUTED)
+    monkeypatch.setattr(imports, limit, 1.0)  # of no other import: a busy machine may need longer
+    file = write("hangs", text=text + COMPUTED)
     assert registry.method_names() == []
     (problem,) = registry.registered().problems
     assert (problem.where, mentions(problem.reason, "import ... 1 s")) == (str(file), True)
+
+
+def test_a_plug_in_that_waits_for_the_processor_is_no_slow_one(
+    write: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "LIMIT", 0.1)
+    monkeypatch.setattr(imports, "processor_seconds", lambda _: 0.0)
+    write("waits", text="import time\ntime.sleep(1)\n" + COMPUTED)
+    assert registry.method_names() == ["waits"]
 
 
 def test_a_plug_in_that_can_be_read_but_ends_at_import_is_named_before_its_cells_start(write: Writer) -> None:
