@@ -31,8 +31,9 @@ from bench.records.schema import Status
 from bench.records.store import Store
 
 _LARGEST_SENT: Final = 1 << 29  # bytes of a model that is sent to another machine
-PRELOAD = ("torch",)
-"""Large libraries, which a worker with a memory limit loads first, so that they do not count for a cell."""
+PRELOAD = ("torch", "scipy.linalg")
+"""Libraries that a worker with a memory limit loads first: they do not count for a cell, and SciPy's OpenBLAS
+waits without end for memory that the system refuses while it is loaded."""
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,31 @@ from typing import Final
 
 import psutil
 
+from bench.execution.tasks import WorkerError
+
+_LEAST_SPACE: Final = 1 << 30
+"""Bytes of address space of a worker: PyTorch and SciPy take three quarters of that."""
+
 _WORN: Final = 0.25
 """Share of the limit that a worker may keep after a task; with more it is replaced."""
+
+
+def require_address_space() -> None:
+    """Refuse processes with so little address space that libraries fail, or wait without end, when loaded.
+
+    Raises:
+        WorkerError: with the limit and the least that is needed.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if 0 <= limit < _LEAST_SPACE:
+        raise WorkerError(
+            f"the address space of this process is limited to {limit >> 20} MB, and cells need at least "
+            f"{_LEAST_SPACE >> 20} MB; raise the limit (ulimit -v unlimited), and limit cells by --max-memory"
+        )
 
 
 class Allowance:

@@ -20,7 +20,7 @@ from typing import IO, Any, Final
 import msgspec
 import psutil
 
-from bench.execution.memory import processes_below, resident
+from bench.execution.memory import processes_below, require_address_space, resident
 from bench.execution.tasks import Loss, Slot, WorkerError
 from bench.execution.worker import (
     Finished,
@@ -185,6 +185,7 @@ class WorkerProcess:
 
     def _start(self) -> None:
         """Start a process in the slot's environment, which libraries read only when they are loaded."""
+        require_address_space()
         self.kill()
         try:
             if self._output is None:

@@ -254,6 +254,17 @@ def test_a_cell_over_its_memory_limit_is_recorded_with_the_limit(small: Path, tm
     assert "--max-memory 400M" in records["hoards"].environment.command
 
 
+@pytest.mark.drill
+def test_a_cell_whose_limit_is_less_than_libraries_take_to_load_does_not_hang(
+    small: Path, tmp_path: Path
+) -> None:
+    (cell,) = cells_of(["mcca"], small)
+    context = RunContext(plugins=CONTEXT.plugins, max_memory=25 << 20)
+    execute = local_executor(local_slots(1, 1), max_memory=context.max_memory)
+    run_cells([cell], Store(tmp_path), context, execute=execute, on_event=lambda event: None)
+    assert Store(tmp_path).status(cell.identity.digest) in ("done", "out-of-memory")
+
+
 @pytest.mark.parametrize(("device", "memory"), [("cpu", None), ("cuda:0", 5 << 30)])
 def test_a_task_states_its_memory_where_it_runs_on_a_gpu(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, memory: int | None

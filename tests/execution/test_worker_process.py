@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import resource
 import signal
 import socket
 import subprocess
@@ -82,6 +83,14 @@ def test_a_worker_that_cannot_start_ends_the_run_and_costs_no_task(monkeypatch: 
             patch.setattr(module, name, raising(errno.ENOMEM))
             with pytest.raises(WorkerError, match=r"slot cpu/0: .*TMPDIR"):
                 run(work.echo, 1)
+
+
+def test_a_worker_whose_libraries_would_wait_for_memory_is_not_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (300 << 20, -1))
+    with pytest.raises(WorkerError, match=r"300 MB.*ulimit -v"):
+        run(work.echo, 1)
 
 
 def test_a_worker_that_hangs_at_its_start_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
