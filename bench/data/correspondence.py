@@ -71,23 +71,26 @@ def labels_by_ids(
     counts = {len(mine), *(source.array(one).size for one in (*ids.values(), of_labels) if one)}
     if labels.ndim == 2 and len(labels) not in counts and labels.shape[1] in counts:  # columns are samples
         labels = labels.T
-    if of_labels in (None, key) and len(mine) == len(labels):
-        if of_labels is None:
-            _require_one_order(source, labels, ids, part)
-        return None
-    for found in [one for one in ids.values() if one] if of_labels in (None, key) else [of_labels]:
-        known = source.array(str(found)).reshape(-1)
-        alike = len(known) == len(labels) and are_texts(known) == are_texts(mine)
-        if alike and len(np.unique(known)) == len(known):
-            order = np.argsort(known, kind="stable")
-            rows = order[np.minimum(np.searchsorted(known, mine, sorter=order), len(known) - 1)]
-            if (known[rows] == mine).all():
-                return np.asarray(labels[rows])
-    if of_labels not in (None, key):
+    in_order, rows = of_labels in (None, key) and len(mine) == len(labels), None
+    if not in_order:
+        lists = [*ids.values()] if of_labels in (None, key) else [of_labels]
+        found = (_rows_of(mine, source.array(one).reshape(-1), len(labels)) for one in lists if one)
+        rows = next((one for one in found if one is not None), None)
+    elif of_labels is None:
+        _require_one_order(source, labels, ids, part)
+    if rows is None and of_labels not in (None, key):
         raise DataError(
             f"{source.path}: not all ids in {key!r} are, once each, in {of_labels!r} of the labels"
         )
-    return None
+    return None if rows is None else np.asarray(labels[rows])
+
+
+def _rows_of(ids: Array, known: Array, count: int) -> list[int] | None:
+    """Return the rows of ids in a list of ``count`` different ones; None if it is another, or lacks one."""
+    row_of = {one: row for row, one in enumerate(known.tolist())}
+    wanted = ids.tolist()
+    complete = len(row_of) == len(known) == count and row_of.keys() >= {*wanted}
+    return [row_of[one] for one in wanted] if complete else None
 
 
 def _require_one_order(source: ArrayFile, labels: Array, ids: Mapping[str, str | None], part: str) -> None:
