@@ -13,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.analysis.groups import CLEAN, Data, MixedCells, RowGroup, by_data, data_of, device_of, row_groups
+from bench.analysis.groups import CLEAN, Data, RowGroup, by_data, data_of, device_of, row_groups
 from bench.analysis.labels import Labels, registry_labels
 from bench.contract.errors import DataError, UsageError
 from bench.records.protocols import base_of, with_gallery
@@ -140,7 +140,7 @@ class Results:
         which select nothing, always take part.
 
         Raises:
-            MixedCells: if there are two numbers for one direction and seed of a row.
+            MixedCells: as `groups`.
         """
         key = data, protocol, selection
         if key not in self._numbers:
@@ -287,11 +287,6 @@ def _numbers(group: RowGroup, protocol: str, rules: Collection[str]) -> Numbers:
         seed, digest = record.identity.seed, record.digest
         for each in record.result.metrics if record.result else ():
             if each.protocol == protocol and each.selection in rules:
-                if (each.query, each.gallery) in found[seed]:
-                    raise MixedCells(
-                        f"{group.label}, seed {seed}: record {digest} and another both have a number "
-                        f"for {each.query}→{each.gallery} under {protocol}"
-                    )
                 found[seed][each.query, each.gallery] = each.value, digest
     return dict(sorted(found.items()))
 
