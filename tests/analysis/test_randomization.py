@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from bench.analysis.statistics import holm, is_exact, paired_permutation_test
+from bench.analysis.statistics import (
+    bayesian_signed_rank,
+    holm,
+    is_exact,
+    paired_permutation_test,
+    two_level_intervals,
+)
 from tests.analysis.simulated import differences
 
 VALUES = st.floats(-1, 1).map(lambda value: round(value, 6))
@@ -72,6 +78,15 @@ def test_no_difference_gives_one_and_a_sure_one_the_smallest_p() -> None:
         assert paired_permutation_test(np.full((queries, 1), value))[0] == p
     with pytest.raises(ValueError, match="query"):
         paired_permutation_test(np.empty((0, 1)))
+
+
+def test_signs_resamples_and_weights_are_drawn_alike_in_every_release() -> None:
+    rows = np.sin(np.arange(1, 301) ** 2).reshape(3, 100) / 3 + 0.01
+    assert paired_permutation_test(rows.T) * 10_001 == pytest.approx([5_175, 6_557, 6_832], abs=1e-6)
+    (interval,) = two_level_intervals([rows])
+    assert interval[:2] == pytest.approx((-0.024225517284, 0.032624791376), abs=1e-10)
+    (rope,) = bayesian_signed_rank(np.array([0.52, 0.61, 0.4, 0.7]), np.array([[0.5, 0.6, 0.41, 0.66]]))
+    assert rope == pytest.approx((0.73062, 0.26938, 0), abs=1e-9)
 
 
 def test_blocks_do_not_change_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
