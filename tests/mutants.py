@@ -6,7 +6,8 @@ Each mutant lives in a copy of the project; a child that is forked after the slo
 run the changed statement, quick ones first, until one fails. There is no deadline but a limit of processor
 time: a busy machine kills no mutant.
 
-Left out is what cannot change a result: annotations, the words of messages, and the constants of `SIZES`.
+Left out is what cannot change a result: annotations, messages and representations, the constants of `SIZES`,
+and ``strict`` of `zip`, which no input can trip.
 """
 
 from __future__ import annotations
@@ -16,28 +17,26 @@ import ast
 import copy
 import importlib
 import json
-import math
 import multiprocessing
 import os
 import random
-import resource
 import shutil
-import signal
 import sys
 import tempfile
-import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from tests.selection import Known, Recorder, Selection, failed
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 PARTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "evaluation": (
         "bench/evaluation/*.py",
-        ("--noconftest tests/evaluation/test_*.py",),
+        ("--noconftest tests/evaluation/test_*.py tests/training/test_oracle.py",),
     ),
     "seal": (
         "bench/contract/seal.py",
@@ -45,7 +44,7 @@ PARTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "statistics": (
         "bench/analysis/statistics.py",
-        ("--noconftest tests/analysis/test_[ri][an][nt]*.py",),
+        ("--noconftest tests/analysis/test_ran*.py tests/analysis/test_intervals.py",),
     ),
 }
 """Code that is mutated, and the tests that have to notice, by part: in stages, the quickest first."""
@@ -55,7 +54,7 @@ SIZES: Final = (
     *("_KEPT_NUMBERS", "_ASKED_ROWS", "_BLOCK_NUMBERS", "_MOVED_ITEMS", "_STEP_NUMBERS"),
     *("_CACHED_ITEMS", "_SIGN_CHUNK"),
 )
-"""Constants that say how much is done at a time: other values change no result.
+"""Constants that say how much is done at a time: no result depends on them, or on the steps made from them.
 
 Blocks of random draws are not among them: another size draws other numbers."""
 
@@ -71,16 +70,6 @@ COPIED: Final = ("bench", "datasets", "docs", "methods", "tests", "results/publi
 FORKED_AFTER: Final = (
     *("numpy", "scipy.stats", "torch", "pytest", "hypothesis", "msgspec", "click", "pandas", "coverage"),
 )
-OPTIONS: Final = (
-    *("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"),
-    *("-m", "not slow and not drill and not cuda"),
-)
-"""A process that is forked after torch was imported cannot use a GPU."""
-LIMITS: Final = (300, 1800)
-"""Seconds of processor time, and on the clock, after which a mutant counts as noticed: it loops or waits."""
-
-_NO_TESTS: Final = 5  # pytest's exit status
-
 Change = Callable[[], None]
 
 
@@ -89,6 +78,7 @@ class Site(NamedTuple):
 
     part: str
     file: Path
+    line: int
     node: int
     change: int
 
@@ -128,13 +118,21 @@ def without_effect(tree: ast.AST) -> set[int]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             left_out += [*node.decorator_list, getattr(node, "returns", None)]
         elif isinstance(node, ast.arg | ast.AnnAssign):
-            left_out.append(node.annotation)
+            left_out.append(node if _is_size(node) else node.annotation)
         elif isinstance(node, ast.Raise | ast.JoinedStr):
             left_out.append(node)
+        elif isinstance(node, ast.keyword):
+            left_out += [node] if node.arg in ("repr", "strict") else []
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             alias = isinstance(node.value, ast.BinOp) and isinstance(node.value.left, ast.Name)
-            left_out += [node] if node.targets[0].id in SIZES or (alias and node.col_offset == 0) else []
+            left_out += [node] if _is_size(node) or (alias and node.col_offset == 0) else []
     return {id(part) for node in left_out if node is not None for part in ast.walk(node)}
+
+
+def _is_size(node: ast.AST) -> bool:
+    """Return whether a statement sets a constant of `SIZES`, or a name to what is made from one."""
+    is_set = isinstance(node, ast.Assign | ast.AnnAssign)
+    return is_set and any(isinstance(part, ast.Name) and part.id in SIZES for part in ast.walk(node))
 
 
 def sites_of(part: str, file: Path) -> Iterator[Site]:
@@ -144,7 +142,8 @@ def sites_of(part: str, file: Path) -> Iterator[Site]:
     for number, node in enumerate(ast.walk(tree)):
         if id(node) not in excluded:
             for change, _ in enumerate(changes_of(node)):
-                yield Site(part, file.relative_to(ROOT), number, change)
+                line = getattr(node, "lineno", 1)
+                yield Site(part, file.relative_to(ROOT), line, number, change)
 
 
 def mutated(site: Site) -> tuple[str, str]:
@@ -156,136 +155,22 @@ def mutated(site: Site) -> tuple[str, str]:
     after = ast.unparse(ast.fix_missing_locations(node)) if not isinstance(node, ast.Module) else ""
     pairs = zip(before.splitlines(), after.splitlines(), strict=False)
     was, now = next(((a, b) for a, b in pairs if a != b), (before[:60], after[:60]))
-    where = f"{site.file}:{getattr(node, 'lineno', 1)}"
-    return ast.unparse(tree), f"{where}: {was.strip()[:90]}  =>  {now.strip()[:90]}"
-
-
-class Known(NamedTuple):
-    """What a run without mutants showed: the seconds of each test, and which tests run a line of a file."""
-
-    seconds: dict[str, float]
-    lines: dict[str, dict[str, list[str]]]
-
-    def run_by(self, site: Site) -> set[str]:
-        """Return the tests that may notice a change: those that run its statement, or run in other processes.
-
-        What a fixture runs belongs to all tests of its file. What runs at import concerns all tests.
-        """
-        if (span := lines_of(site)) is None:
-            return set(self.seconds)
-        lines = self.lines.get(str(site.file), {})
-        found = {name for line in span for name in lines.get(str(line), ())}
-        somewhere = {name for by_line in self.lines.values() for names in by_line.values() for name in names}
-        names = {test: {test, test.partition("::")[0]} for test in self.seconds}
-        return {test for test, either in names.items() if either & found or not either & somewhere}
+    return ast.unparse(tree), f"{site.file}:{site.line}: {was.strip()[:90]}  =>  {now.strip()[:90]}"
 
 
 def lines_of(site: Site) -> range | None:
-    """Return the lines of the statement that a site is in; None if it is in no function."""
+    """Return the lines of a site's statement; None outside of functions, or in one whose results are kept."""
     tree = ast.parse((ROOT / site.file).read_text(encoding="utf-8"))
     target = list(ast.walk(tree))[site.node]
     statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]  # the innermost comes last
     around = [node for node in statements if any(part is target for part in ast.walk(node))]
-    if not any(isinstance(node, ast.FunctionDef) for node in around):
+    functions = [node for node in around if isinstance(node, ast.FunctionDef)]
+    cached = any("lru_cache" in ast.unparse(name) for node in functions for name in node.decorator_list)
+    if not functions or cached:
         return None
-    return range(around[-1].lineno, (around[-1].end_lineno or 0) + 1)
-
-
-class Recorder:
-    """Pytest plugin: records `Known`."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        import coverage
-
-        self.files = files
-        self.cover = coverage.Coverage(data_file=None, config_file=False, include=[*map(str, files)])
-        self.seconds: dict[str, float] = defaultdict(float)
-        self.cover.start()
-
-    def pytest_runtest_setup(self, item: Any) -> None:
-        """Count what runs from here on for all tests of the file."""
-        self.cover.switch_context(item.nodeid.partition("::")[0])
-
-    def pytest_runtest_call(self, item: Any) -> None:
-        """Count what runs from here on for the test."""
-        self.cover.switch_context(item.nodeid)
-
-    pytest_runtest_teardown = pytest_runtest_setup
-
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        """Add up the seconds of a test."""
-        self.seconds[report.nodeid] += report.duration
-
-    def write(self, project: Path, output: Path) -> None:
-        """Write what was recorded."""
-        self.cover.stop()
-        data = self.cover.get_data()
-        lines = {str(file.relative_to(project)): data.contexts_by_lineno(str(file)) for file in self.files}
-        output.write_text(json.dumps([self.seconds, lines]), encoding="utf-8")
-
-
-class Selection:
-    """Pytest plugin: runs only some tests, those that take a tenth of the time first."""
-
-    def __init__(self, tests: set[str], known: Known) -> None:
-        self.tests, self.known = tests, known
-
-    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        """Leave out the other tests; sort."""
-        items[:] = [item for item in items if item.nodeid in self.tests]
-        items.sort(key=lambda item: round(math.log10(max(self.known.seconds[item.nodeid], 0.01))))
-
-
-def failed(
-    project: Path, tests: Sequence[str], plugin: Callable[[], Any], output: Path | None = None
-) -> bool:
-    """Run tests in a child, until the first that fails; return whether one did."""
-    child = os.fork()
-    if child == 0:
-        status = 3
-        try:
-            status = _in_child(project, tests, plugin, output)
-        finally:
-            os._exit(int(status))
-    end = time.monotonic() + LIMITS[1]
-    while time.monotonic() < end:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
-            return os.waitstatus_to_exitcode(status) not in (0, _NO_TESTS)
-        time.sleep(0.05)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return True
-
-
-def _in_child(project: Path, tests: Sequence[str], plugin: Callable[[], Any], output: Path | None) -> int:
-    os.setpgid(0, 0)
-    os.chdir(project)
-    resource.setrlimit(resource.RLIMIT_CPU, (LIMITS[0], LIMITS[0]))
-    sys.dont_write_bytecode = output is None  # that of two mutants can look the same
-    sys.path[:] = [str(project), *(path for path in sys.path if path not in ("", str(ROOT)))]
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("tests", "bench")]:
-        del sys.modules[name]
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
-    import hypothesis
-    import pytest
-
-    hypothesis.settings.register_profile(
-        "mutants",
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
-        suppress_health_check=[hypothesis.HealthCheck.too_slow],
-    )
-    hypothesis.settings.load_profile("mutants")
-    watching = plugin()
-    status = pytest.main([*OPTIONS, *tests], plugins=[watching])
-    if output is not None:
-        watching.write(project, output)
-    return int(status)
+    innermost = around[-1]
+    first = innermost.body[0] if isinstance(innermost, ast.FunctionDef) else innermost
+    return range(first.lineno, (innermost.end_lineno or 0) + 1)
 
 
 def recorded(project: Path, part: str) -> list[Known] | None:
@@ -293,10 +178,11 @@ def recorded(project: Path, part: str) -> list[Known] | None:
     found = []
     files = sorted(project.glob(PARTS[part][0]))
     for stage in PARTS[part][1]:
-        *flags, pattern = stage.split()
         output = project / "recorded.json"
-        tests = [str(file.relative_to(project)) for file in sorted(project.glob(pattern))]
-        if failed(project, [*flags, *tests], partial(Recorder, files), output):
+        words: list[str] = []
+        for word in stage.split():
+            words += [word] if word.startswith("-") else map(str, sorted(project.glob(word)))
+        if failed(project, words, partial(Recorder, files), output):
             return None
         found.append(Known(*json.loads(output.read_text(encoding="utf-8"))))
     return found
@@ -313,9 +199,9 @@ def judged(task: tuple[Site, list[Known], Path]) -> tuple[Site, str, bool]:
     file.write_text(text, encoding="utf-8")
     dead = False
     for stage, known in zip(PARTS[site.part][1], stages, strict=True):
-        tests = known.run_by(site)
+        tests = known.run_by(str(site.file), lines_of(site))
         files = sorted({test.partition("::")[0] for test in tests})
-        flags = stage.split()[:-1]
+        flags = [word for word in stage.split() if word.startswith("-")]
         dead = dead or (bool(tests) and failed(project, [*flags, *files], partial(Selection, tests, known)))
     shutil.copy2(original / site.file, file)
     return site, line, dead
@@ -331,9 +217,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the random choice")
     parser.add_argument("--least", type=float, default=0.9, help="share that has to be noticed")
     parser.add_argument("--jobs", type=int, default=1, help="mutants that are tested at a time")
-    parser.add_argument(
-        "--again", type=Path, help="output of the same choice: only those that survived there"
-    )
+    parser.add_argument("--again", type=Path, help="output of an earlier run: only those that survived there")
     return parser.parse_args()
 
 
@@ -346,11 +230,14 @@ def choose(given: argparse.Namespace) -> list[Site]:
         for site in sites_of(part, file)
     ]
     print(f"{len(sites)} changes are possible", flush=True)
-    chosen = random.Random(given.seed).sample(sites, min(given.count, len(sites)))
-    if given.again is not None:
-        survived = given.again.read_text(encoding="utf-8").splitlines()
-        chosen = [site for site in chosen if f"SURVIVED {mutated(site)[1]}" in survived]
-    return chosen
+    if given.again is None:
+        return random.Random(given.seed).sample(sites, min(given.count, len(sites)))
+    survived = [
+        line for line in given.again.read_text(encoding="utf-8").splitlines() if line[:8] == "SURVIVED"
+    ]
+    where = {line.split()[1] for line in survived}
+    near = [site for site in sites if f"{site.file}:{site.line}:" in where]
+    return [site for site in near if f"SURVIVED {mutated(site)[1]}" in survived]
 
 
 def main() -> int:

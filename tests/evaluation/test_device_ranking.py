@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -78,12 +79,14 @@ def test_every_protocol_equals_the_numpy_kernels(
         there = scale_of(similarity, tensors)
         assert there.exponent == scale.exponent
         queries, gallery = (DeviceSide.of_rows(*one, there) for one in zip(tensors, sets, strict=True))
+        assert sorted(gallery.squares.tolist()) == sorted(sides[1].squares.tolist())
         found = evaluate_on_device(queries, gallery, [rule for rule in PROTOCOLS if rule.level == "class"])
     else:
         ranking = Ranking.of_sides(*sides, device="cpu")
         assert ranking.on_device is not None
         found = ranking.on_device(PROTOCOLS)
         assert found.keys() >= ALWAYS
+        found |= ranking.on_device([rule for rule in PROTOCOLS if rule.level == "instance"])
         everything = ranking.evaluate(PROTOCOLS)[0]
         assert list(everything) == [rule.id for rule in PROTOCOLS]
         for rule in PROTOCOLS:
@@ -103,9 +106,9 @@ def sides_on(rows: list[Any], labels: list[Any], device: str = "cpu") -> tuple[D
 
 def floats() -> tuple[list[Any], list[Any]]:
     rng = np.random.default_rng(0)
-    labels = [rng.integers(0, 5, n) for n in (60, 700)]
+    labels = [rng.integers(0, 5, n) + (1 << 24) for n in (60, 700)]  # float32 cannot tell them apart
     centres = rng.standard_normal((5, 64))
-    rows = [(rng.standard_normal((len(part), 64)) + centres[part]).astype(np.float32) for part in labels]
+    rows = [(rng.standard_normal((len(part), 64)) + centres[part % 8]).astype(np.float32) for part in labels]
     return rows, labels
 
 
@@ -121,6 +124,14 @@ def test_floats_without_ties_agree_within_a_millionth_and_need_no_host_values(de
     ranking = rank_embeddings(*rows, *labels)
     for name, values in ranking.evaluate(rules)[0].items():
         assert np.nanmean(found[name]) == pytest.approx(np.nanmean(values), abs=1e-6)
+
+
+@pytest.mark.parametrize("offered", [[0, 0, 0, 1], [0, 1, 1, 1]])
+def test_ties_that_leave_a_value_linear_need_no_host_values(offered: list[int]) -> None:
+    rows = np.repeat(np.eye(2, dtype=np.float32), 2, axis=0)
+    rules = [Protocol.parse("map@2/first"), Protocol.parse("mrr/class")]
+    found = evaluate_on_device(*sides_on([rows[:1], rows], [np.zeros(1, int), np.array(offered)]), rules)
+    assert set(found) == {rule.id for rule in rules}
 
 
 @DEVICES
@@ -140,7 +151,9 @@ def test_equal_rows_are_tied_in_any_order(device: str) -> None:
 
 
 def test_rows_whose_hashes_are_equal_stay_distinct(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(device_side._hashes(torch.eye(64)).unique()) == 64  # one entry makes a difference
     rows, labels = floats()
+    assert sides_on(rows, labels)[1].member is None
     rows[1][5:9] = rows[1][0]
     rules = [Protocol.parse("map@all")]
     usual = evaluate_on_device(*sides_on(rows, labels), rules)["map@all"]
@@ -160,8 +173,11 @@ def test_rows_whose_hashes_are_equal_stay_distinct(monkeypatch: pytest.MonkeyPat
         np.array([[1.0, 2], [2, 1], [0, 0]]),
     ],
 )
-def test_what_cannot_be_ranked_is_refused_as_on_the_host(rows: Any, similarity: Similarity) -> None:
-    outcomes = []
+def test_what_cannot_be_ranked_is_refused_as_on_the_host_and_nothing_else_goes_there(
+    rows: Any, similarity: Similarity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes, there = [], Mock(side_effect=check_embeddings)
+    monkeypatch.setattr(device_side, "check_embeddings", there)
     for check in (
         lambda: check_on_device("text", torch.as_tensor(rows), similarity),
         lambda: check_embeddings("text", rows, len(rows), similarity),
@@ -172,12 +188,14 @@ def test_what_cannot_be_ranked_is_refused_as_on_the_host(rows: Any, similarity: 
         except RefusedEmbeddings as error:
             outcomes.append(str(error))
     assert outcomes[0] == outcomes[1]
+    assert there.called == bool(outcomes[0])
 
 
 MEASURES = [
     *map(measure_of, STANDARD_PROTOCOLS),
     precision_at_measure([1, 7, 200]),
     interpolated_precision_measure([0.0, 0.35, 1.0]),
+    lambda ranks: np.bincount(ranks.ties.row, minlength=len(ranks.above))[:, None],  # groups of ties
 ]
 
 

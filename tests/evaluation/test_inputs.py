@@ -16,6 +16,7 @@ from bench.evaluation import (
     mean_average_precision,
     precision_at_k,
     precision_recall,
+    rank_embeddings,
 )
 from bench.evaluation.inputs import check_similarities
 
@@ -134,6 +135,11 @@ def test_measures_check_their_arguments() -> None:
         precision_recall(QUERIES, GALLERY, WANTED, OFFERED, [0.5, 1.5])
     with pytest.raises(RefusedEmbeddings, match="NaN"):
         average_precision_of_similarities(np.full((6, 40), np.nan), WANTED, OFFERED)
+    for ids in (np.arange(5), np.arange(6.0)):
+        with pytest.raises(UsageError, match="6 integers"):
+            rank_embeddings(
+                QUERIES, GALLERY, WANTED, OFFERED, query_ids=ids, gallery_ids=np.arange(len(GALLERY))
+            )
 
 
 def _spoilt(value: float) -> Any:

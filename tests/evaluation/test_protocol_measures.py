@@ -139,7 +139,7 @@ def test_an_id_names_measure_level_and_gallery() -> None:
         assert Protocol.parse(rule.id) == rule
         assert (rule.id, rule.base) == (id_, id_.removesuffix("/gallery"))
         assert (rule.gallery, rule.bounded) == (id_.endswith("/gallery"), not text.startswith("medr"))
-    for text in ("recall", "recall@all", "precision@all", "mrr@5", "medr@all", "ndcg@5/min", "map@1/class"):
+    for text in ("recall", "recall@all", "precision@all", "mrr@5", "medr@all", "ndcg@5/min", "ndcg@5/class"):
         with pytest.raises(UsageError, match=text.partition("@")[0]):
             Protocol.parse(text)
 
@@ -271,3 +271,6 @@ def test_measures_with_a_cut_off_are_the_same_bytes_whether_the_whole_gallery_is
     cut, whole = ranking.evaluate(rules)[0], ranking.evaluate([*rules, Protocol()])[0]
     for rule in ids:
         np.testing.assert_array_equal(cut[rule], whole[rule], err_msg=rule)
+    first = Protocol.parse(f"map@{k}/first")  # counts relevant items wherever they rank
+    alone, beside = ranking.evaluate([first])[0], ranking.evaluate([first, Protocol()])[0]
+    np.testing.assert_array_equal(alone[first.id], beside[first.id])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tracemalloc
 
 import numpy as np
@@ -63,14 +64,19 @@ def test_limits_of_torch_and_blas_are_respected() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_matrix_products_keep_to_their_thread_and_the_limit_comes_back(threads: int) -> None:
+def test_matrix_products_keep_to_their_thread_and_the_limit_comes_back(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4), raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     seen: list[tuple[int, set[int]]] = []
     with threadpool_limits(2, user_api="blas"):
-        before, allowed = _blas_limits(), allowed_threads()
+        before = _blas_limits()
+        assert allowed_threads() == 2
 
         def work(block: slice) -> None:
             seen.append((block.start, _blas_limits()))
-            assert allowed_threads() == allowed  # inside, too, it is the outer limit
+            assert allowed_threads() == 2  # inside, too, it is the outer limit
             if block.start == 0:
                 run_blocks(lambda inner: None, BLOCKS, threads)
 
