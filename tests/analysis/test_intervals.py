@@ -76,6 +76,7 @@ def test_intervals_without_variation_at_the_bounds_and_of_nothing() -> None:
     for shape, value in (((2, 10), 0.0), ((3, 10), 0.25), ((1, 1), 0.25)):
         assert of(np.full(shape, value)) == (value, value)
     assert of(np.array([[1.0, 0.9, 0.2], [-1.0, 0.8, 0.9]])) == (-1, 1)  # the range of a difference
+    assert of(np.array([[0.5, 0.25, 0.0]]), resamples=1) == (0.25, 0.25)
     for shape in ((0, 5), (2, 0)):
         with pytest.raises(ValueError, match="query"):
             two_level_intervals([np.empty(shape)])

@@ -26,10 +26,11 @@ from bench.evaluation import (
 )
 from bench.evaluation.device_ranking import device_maps, evaluate_on_device
 from bench.evaluation.device_side import DeviceSide, check_on_device, scale_of
-from bench.evaluation.inputs import cuda_device_of, label_sets
+from bench.evaluation.inputs import Matrix, cuda_device_of, label_sets
 from bench.evaluation.measures import interpolated_precision_measure, measure_of, precision_at_measure
 from bench.evaluation.scale import Scale
 from bench.evaluation.similarity import Side, embedded_side
+from bench.evaluation.ties import Ranks
 from tests.evaluation.samples import AsGiven, side
 
 EXPECTED = [
@@ -151,7 +152,7 @@ def test_equal_rows_are_tied_in_any_order(device: str) -> None:
 
 
 def test_rows_whose_hashes_are_equal_stay_distinct(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(device_side._hashes(torch.eye(64)).unique()) == 64  # one entry makes a difference
+    assert len(set(device_side._hashes(torch.eye(64)).tolist())) == 64  # one entry makes a difference
     rows, labels = floats()
     assert sides_on(rows, labels)[1].member is None
     rows[1][5:9] = rows[1][0]
@@ -191,11 +192,16 @@ def test_what_cannot_be_ranked_is_refused_as_on_the_host_and_nothing_else_goes_t
     assert there.called == bool(outcomes[0])
 
 
+def groups_of_ties(ranks: Ranks) -> Matrix:
+    """Return how many groups each query has."""
+    return np.bincount(ranks.ties.row, minlength=len(ranks.above))[:, None].astype(np.float64)
+
+
 MEASURES = [
     *map(measure_of, STANDARD_PROTOCOLS),
     precision_at_measure([1, 7, 200]),
     interpolated_precision_measure([0.0, 0.35, 1.0]),
-    lambda ranks: np.bincount(ranks.ties.row, minlength=len(ranks.above))[:, None],  # groups of ties
+    groups_of_ties,
 ]
 
 
