@@ -33,6 +33,7 @@ from tests.selection import Known, Recorder, Selection, failed
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
+_STATISTICS: Final = ("ranking", "randomization", "intervals", "averages", "paired")
 PARTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "evaluation": (
         "bench/evaluation/*.py",
@@ -44,7 +45,7 @@ PARTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "statistics": (
         "bench/analysis/statistics.py",
-        ("--noconftest tests/analysis/test_ran*.py tests/analysis/test_intervals.py",),
+        (f"--noconftest {' '.join(f'tests/analysis/test_{name}.py' for name in _STATISTICS)}",),
     ),
 }
 """Code that is mutated, and the tests that have to notice, by part: in stages, the quickest first."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.analysis.statistics import two_level_intervals
+from bench.analysis.statistics import Interval, half_width, two_level_intervals
 from tests.analysis.simulated import differences
 
 
@@ -80,6 +80,17 @@ def test_intervals_without_variation_at_the_bounds_and_of_nothing() -> None:
     for shape in ((0, 5), (2, 0)):
         with pytest.raises(ValueError, match="query"):
             two_level_intervals([np.empty(shape)])
+
+
+def test_an_interval_that_ends_at_zero_holds_it() -> None:
+    for low, high, holds in ((-0.1, 0.0, True), (0.0, 0.1, True), (-0.2, -0.1, False), (0.1, 0.2, False)):
+        assert Interval(low, high, 1, 1).holds_zero == holds
+
+
+def test_half_the_interval_of_a_mean_over_seeds_is_students() -> None:
+    values = np.array([0.5, 0.7, 0.65, 0.4])
+    _, high = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
+    assert half_width(values.std(ddof=1), 4) == pytest.approx(high - values.mean())
 
 
 def coverage(simulations: int, **design: float) -> float:

@@ -92,6 +92,11 @@ def test_nemenyis_p_is_at_the_level_where_ranks_are_apart_by_the_critical_differ
     assert (np.diag(p_values) == 1).all()
 
 
+def test_nemenyis_p_of_two_methods_is_that_of_the_sign_test_by_the_normal_distribution() -> None:
+    scores = np.array([[0.9] * 7 + [0.1] * 2, [0.5] * 9])
+    assert nemenyi(scores)[0, 1] == pytest.approx(2 * stats.norm.sf((7 - 2) / np.sqrt(9)), abs=1e-6)
+
+
 def test_cliques_join_what_is_not_apart_and_no_clique_is_part_of_another() -> None:
     assert cliques(np.array([1.0, 2.0, 3.0, 6.0]), 1.5) == [(0, 1), (1, 2)]
     assert cliques(np.array([3.0, 1.0, 2.0]), 5.0) == [(1, 2, 0)]
@@ -150,3 +155,5 @@ def test_rope_probabilities_depend_on_the_region_of_practical_equivalence() -> N
     assert bayesian_signed_rank(ours, theirs)[0, 1] == 1
     assert bayesian_signed_rank(ours + 0.007, theirs)[0, 0] > 0.95
     assert bayesian_signed_rank(ours, theirs, region=0.001)[0, 0] > 0.95
+    # A difference on the edge of the region counts half.
+    assert bayesian_signed_rank(np.array([0.75]), np.array([[0.5]]), region=0.25)[0, 1] == 1

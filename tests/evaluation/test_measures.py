@@ -81,7 +81,8 @@ def test_expected_sum_is_exact_for_large_groups_and_deep_ranks(p: int, h: int, m
 
 
 @pytest.mark.parametrize(
-    ("size", "relevant", "places"), [(10, 3, 4), (1000, 300, 50), (4000, 3990, 3000), (7, 7, 3)]
+    ("size", "relevant", "places"),
+    [(10, 3, 4), (1000, 300, 50), (4000, 3990, 3000), (2200, 1100, 1100), (7, 7, 3)],
 )
 def test_hits_inside_the_cut_follow_the_hypergeometric_law(size: int, relevant: int, places: int) -> None:
     counts, chances = hits_inside(size, relevant, places)

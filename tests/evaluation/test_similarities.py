@@ -111,6 +111,12 @@ def test_cosines_of_any_size_are_scipys_and_those_of_zero_rows_are_0(size: float
     np.testing.assert_allclose(similarities("cosine", left * size, right * size), expected, atol=1e-12)
 
 
+def test_plain_similarities_are_inner_products_and_minus_distances() -> None:
+    rows = np.array([[1.0, 2.0], [4.0, 6.0]])
+    np.testing.assert_allclose(similarities("dot", rows, rows), [[5, 16], [16, 52]])
+    np.testing.assert_allclose(similarities("euclidean", rows, rows), [[0, -5], [-5, 0]])
+
+
 @pytest.mark.parametrize("k", [5, 300])
 @pytest.mark.parametrize("denominator", ["hits", "min", "relevant"])
 def test_argsort_orders_ties_as_released_evaluators_do(k: int, denominator: Denominator) -> None:
