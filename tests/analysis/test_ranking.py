@@ -101,6 +101,7 @@ def test_cliques_join_what_is_not_apart_and_no_clique_is_part_of_another() -> No
     assert cliques(np.array([1.0, 2.0, 3.0, 6.0]), 1.5) == [(0, 1), (1, 2)]
     assert cliques(np.array([3.0, 1.0, 2.0]), 5.0) == [(1, 2, 0)]
     assert cliques(np.array([1.0, 9.0]), 2.0) == []
+    assert cliques(np.array([1.0, 3.0]), 2.0) == [(0, 1)]
 
 
 @settings(max_examples=40)

@@ -44,7 +44,9 @@ def test_every_rule_is_there_once_and_gives_the_same_readings_again(
 ) -> None:
     rules = conventions([5, 50])
     assert len({rule.id for rule in rules}) == len(rules) == 4 * 2 * (1 + 2 * 4 + 2 * 3 + 2)
-    assert len(conventions([5, 50], by_id=True)) == len(rules) + 4 * 2 * (4 + 3)
+    with_ids = conventions([5, 50], by_id=True)
+    assert len(with_ids) == len(rules) + 4 * 2 * (4 + 3)
+    assert {rule.k for rule in with_ids if rule.id.startswith("recall")} == {1, 5, 10, 50}
     assert rules[0] == Protocol()
     assert readings(retrieval, cutoffs=[5], shares=[HALF], draws=3) == found
 
@@ -53,7 +55,7 @@ def test_the_documented_cut_off_and_parts_of_the_gallery_are_the_default(retriev
     every = readings(retrieval)
     cutoffs = {one.protocol.k for one in every if one.protocol.id.startswith("map@")}
     assert cutoffs == {None, 50}
-    assert {one.share for one in every} == {WHOLE, HALF, Fraction(1, 4), Fraction(1, 8)}
+    assert {one.share for one in every} == {1, HALF, Fraction(1, 4), Fraction(1, 8)}
     assert every == readings(retrieval, cutoffs=[50], draws=5)
 
 

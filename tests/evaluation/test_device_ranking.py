@@ -170,6 +170,7 @@ def test_rows_whose_hashes_are_equal_stay_distinct(monkeypatch: pytest.MonkeyPat
     [
         *(np.ones((4, 2)), np.ones((1, 2)), np.zeros((3, 2)), np.empty((3, 0))),
         *(np.array([[1.0, 2], [0, 0], last]) for last in ([1, 2], [0, 0])),
+        np.array([[0.0, 0], [1, 2], [1, 2]]),
         *(np.array([[1.0, 2], [value, 0], [2, 1]]) for value in (np.nan, np.inf)),
         np.array([[1.0, 2], [2, 1], [0, 0]]),
     ],

@@ -91,6 +91,8 @@ def test_inputs_are_left_as_they_are() -> None:
 )
 def test_label_values_are_only_names(labels: Any) -> None:
     np.testing.assert_array_equal(average_precision(QUERIES, GALLERY, *labels), PLAIN)
+    one_class = np.ones((6, 1)), np.ones((40, 1))
+    np.testing.assert_array_equal(average_precision(QUERIES, GALLERY, *one_class), 1.0)
 
 
 def test_map_is_the_mean_over_queries_or_over_those_not_skipped() -> None:
@@ -115,6 +117,7 @@ def test_map_is_the_mean_over_queries_or_over_those_not_skipped() -> None:
         ({"gallery_labels": np.eye(3)[OFFERED]}, r"\(n, 3\)"),
         ({"query_labels": 2 * np.eye(3)[WANTED], "gallery_labels": np.eye(3)[OFFERED]}, "0 and 1"),
         ({"query_labels": np.eye(4)[WANTED], "gallery_labels": np.eye(3)[OFFERED]}, r"\(n, 4\)"),
+        ({"query_labels": np.ones((6, 0)), "gallery_labels": np.ones((40, 0))}, "column"),
         ({"k": 0}, "at least 1"),
         ({"denominator": "all"}, "denominator"),
         ({"dtype": "float16"}, "float32"),
