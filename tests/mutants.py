@@ -7,7 +7,7 @@ run the changed statement, quick ones first, until one fails. There is no deadli
 time: a busy machine kills no mutant.
 
 Left out is what cannot change a result: annotations, messages and representations, the constants of `SIZES`,
-and ``strict`` of `zip`, which no input can trip.
+``strict`` of `zip`, which no input can trip, and the -1 of `reshape`, for which any negative number stands.
 """
 
 from __future__ import annotations
@@ -124,6 +124,8 @@ def without_effect(tree: ast.AST) -> set[int]:
             left_out.append(node)
         elif isinstance(node, ast.keyword):
             left_out += [node] if node.arg in ("repr", "strict") else []
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "reshape":
+            left_out += [size for size in node.args if isinstance(size, ast.UnaryOp)]
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             alias = isinstance(node.value, ast.BinOp) and isinstance(node.value.left, ast.Name)
             left_out += [node] if _is_size(node) or (alias and node.col_offset == 0) else []

@@ -60,6 +60,9 @@ def test_limits_of_the_process_torch_and_blas_are_respected(
     monkeypatch.setattr(torch, "get_num_threads", lambda: of_torch)
     with threadpool_limits(of_blas, user_api="blas"):
         assert allowed_threads() == min(cpus, of_torch, of_blas)
+        monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+        monkeypatch.setattr(os, "cpu_count", lambda: cpus)
+        assert allowed_threads() == min(cpus, of_torch, of_blas)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
