@@ -52,8 +52,8 @@ PARTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 
 SIZES: Final = (
     *("_BLOCK_ITEMS", "_BLOCK_ROWS", "_RELEVANT_ITEMS", "_STEP_ITEMS", "_WORTH_THREADS"),
-    *("_KEPT_NUMBERS", "_ASKED_ROWS", "_BLOCK_NUMBERS", "_MOVED_ITEMS", "_STEP_NUMBERS"),
-    *("_CACHED_ITEMS", "_SIGN_CHUNK"),
+    *("_KEPT_NUMBERS", "ASKED_ROWS", "_BLOCK_NUMBERS", "_MOVED_ITEMS", "_STEP_NUMBERS"),
+    *("_PART_ITEMS", "_LABEL_ITEMS", "_SETS", "_SIGN_CHUNK"),
 )
 """Constants that say how much is done at a time: no result depends on them, or on the steps made from them.
 

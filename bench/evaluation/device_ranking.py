@@ -220,7 +220,7 @@ def _relevance(queries: DeviceSide, gallery: DeviceSide, level: Level) -> Callab
 
 
 def rank_torch(block: Tensor, columns: Columns) -> Ranks:
-    """Rank with torch, for measures that NumPy computes; see `bench.evaluation.ranking.rank_numpy`."""
+    """Rank with torch, for measures that NumPy computes; see `bench.evaluation.block.rank_numpy`."""
     chosen = columns if isinstance(columns, slice) else torch.as_tensor(columns, device=block.device)
     relevant = block[:, chosen].sort(dim=1).values
     everything = block.sort(dim=1).values

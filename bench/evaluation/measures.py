@@ -117,20 +117,24 @@ def _average_precision(ranks: Ranks, k: int, protocol: Protocol) -> Vector:
         return _first_precision(ranks, k)
     n_relevant, ties = ranks.above.shape[1], ranks.ties
     above = ranks.above[:, :k]  # the relevant item in column j has at least j items above
-    precision = np.arange(1, above.shape[1] + 1) / (above + 1)
-    inside = above < k
+    precision = above + 1.0
+    np.divide(np.arange(1.0, above.shape[1] + 1), precision, out=precision)
     crossing = np.empty(0, dtype=np.intp)
+    inside: Any = True if k == ranks.n_gallery else above < k
     if len(ties.row):  # a group before the cut-off has its whole sum in its first column
-        within = np.clip(k - ties.before, 0, ties.size)
-        crossing = np.flatnonzero((within > 0) & (within < ties.size))  # at most one per query
-        whole = ties.take(np.flatnonzero(within == ties.size))
+        whole = ties
+        if inside is not True:
+            within = np.clip(k - ties.before, 0, ties.size)
+            crossing = np.flatnonzero((within > 0) & (within < ties.size))  # at most one per query
+            _blank(inside, ties.take(crossing))
+            whole = ties.take(np.flatnonzero(within == ties.size))
         _blank(precision, whole)
-        _blank(inside, ties.take(crossing))
         precision[whole.row, whole.hits] = precision_sum(
             protocol.ties, whole.before, whole.hits, whole.size, whole.relevant
         )
     total = precision.sum(axis=1, where=inside)
-    values = np.asarray(total / _denominator(inside.sum(axis=1), n_relevant, k, protocol))
+    hits = n_relevant if inside is True else inside.sum(axis=1)
+    values = np.asarray(total / _denominator(hits, n_relevant, k, protocol))
     for g in crossing:
         row = ties.row[g]
         values[row] = straddling(ties, int(g), float(total[row]), n_relevant, k, protocol)
@@ -178,7 +182,7 @@ def straddling(ties: TieGroups, g: int, total: float, n_relevant: int, k: int, p
     return float(values.max() if protocol.ties == "optimistic" else values.min())
 
 
-def _denominator(hits: Counts, n_relevant: int, k: int, protocol: Protocol) -> Counts | int:
+def _denominator(hits: Counts | int, n_relevant: int, k: int, protocol: Protocol) -> Counts | int:
     if protocol.denominator == "hits":
         return np.maximum(hits, 1)
     return min(n_relevant, k) if protocol.denominator == "min" else n_relevant

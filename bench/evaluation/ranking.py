@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,51 +17,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contract import Array, UsageError
+from bench.evaluation.block import cosines, rank_numpy
 from bench.evaluation.inputs import Indices, Matrix, Vector, to_array
-from bench.evaluation.keys import best, marked_ranks, order_keys
+from bench.evaluation.keys import order_keys
 from bench.evaluation.matches import Matches, locate
 from bench.evaluation.measures import measure_of
 from bench.evaluation.order import CanonicalOrder, inverse
 from bench.evaluation.protocols import Protocol
-from bench.evaluation.similarity import Block, Side, argsort_ranks, compared, expanded, sorted_by_others
+from bench.evaluation.similarity import (
+    Block,
+    Side,
+    argsort_ranks,
+    compared,
+    expanded,
+    lift_for,
+    sorted_by_others,
+)
 from bench.evaluation.threads import run_blocks
-from bench.evaluation.ties import Columns, Counts, Measure, Ranks, TieGroups
+from bench.evaluation.ties import Columns, Counts, Measure, Ranks, count_columns
 
 RankBlock = Callable[[Any, Columns], Ranks]
 """Ranks the relevant ``Columns`` of a block of similarities ``(b, n)`` or their keys; may overwrite it."""
 
-# Similarities held at a time, per thread; products with few rows take as long as with many.
-_BLOCK_ITEMS = 1 << 23
-_BLOCK_ROWS = 256
-_CACHED_ITEMS = 1 << 16  # keys that are sorted at a time, so that all passes but the first hit the cache
+# Similarities held at a time, per thread; products with few rows take nearly as long as with many.
+_BLOCK_ITEMS = 1 << 25
+_BLOCK_ROWS = 512
+ASKED_ROWS = 256  # queries at a time whose learned similarities are computed
+_LABEL_ITEMS = 1 << 26  # labels of all gallery positions that are kept
 _RELEVANT_ITEMS = 1 << 18  # ranks of relevant items held at a time, per thread
-
-
-def rank_numpy(block: Array, columns: Columns, k: int | None = None) -> Ranks:
-    """Rank on the CPU; turns the rows of ``block`` into sorted keys.
-
-    With ``k`` it ranks only the first k items of each row; all others count as below them.
-    """
-    b, n_gallery = block.shape
-    relevant = np.zeros(n_gallery, dtype=np.bool_)
-    relevant[columns] = True
-    n_relevant = int(np.count_nonzero(relevant))
-    above = np.empty((b, n_relevant), dtype=np.int64)
-    groups = []
-    step = max(1, _CACHED_ITEMS // n_gallery)
-    for start in range(0, b, step):
-        keys = order_keys(block[start : start + step])
-        keys |= relevant
-        above[start : start + step], row, *group = marked_ranks(best(keys, k or n_gallery), n_relevant)
-        groups.append((start + row, *group))
-    row, before, size = map(np.concatenate, zip(*groups, strict=True))
-    places = (above + n_gallery * np.arange(b)[:, None]).reshape(-1)  # in the block, so ascending
-    first = row * n_gallery + before
-    hits, upto = places.searchsorted(first), places.searchsorted(first + size)
-    ties = TieGroups(row, hits - row * n_relevant, upto - hits, before, size)
-    ties = ties.take(np.flatnonzero(ties.relevant))
-    above[ties.items()] = np.repeat(ties.before, ties.relevant)
-    return Ranks(above, ties, n_gallery)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +56,8 @@ class Ranking:
     similarities: Block  # block by block; equal ones are tied
     sorted_similarities: Block  # what the tie rule ``argsort`` sorts
     rank_block: RankBlock = rank_numpy  # ranks a block of similarities
+    # ``(n,)`` what makes `cosines` of ``similarities``; None where they need nothing more
+    squares: Array | None = None
     # CPU threads, None for as many as the process may use; the result does not depend on it
     threads: int | None = None
     # whether similarities are computed in the order of the queries' rows, and not label by label: for a
@@ -92,7 +77,11 @@ class Ranking:
             expanded(compare(queries, gallery), *orders) for compare in (compared, sorted_by_others)
         )
         matches = Matches.by_ids(queries.ids, gallery.ids, gallery.order)
-        ranking = cls(*orders, on_cpu, by_others, threads=threads, matches=matches)
+        squares = None
+        if gallery.similarity == "cosine":
+            bound = 2.0**60 * lift_for(gallery.rows.shape[1])  # of squared products, by a squared norm
+            squares = gallery.squares[gallery.order.members(np.arange(len(gallery.order)))] * bound
+        ranking = cls(*orders, on_cpu, by_others, squares=squares, threads=threads, matches=matches)
         if device is None:
             return ranking
         from bench.evaluation.device_ranking import evaluate_on_device, rank_torch
@@ -103,6 +92,7 @@ class Ranking:
             ranking,
             similarities=similarities(*there),
             rank_block=rank_torch,
+            squares=None,
             threads=1,
             on_device=partial(evaluate_on_device, *there),
         )
@@ -120,7 +110,7 @@ class Ranking:
         by_sort = [rule for rule in protocols if rule.ties == "argsort"]
         values, further = self._evaluate(usual, measures)
         order = argsort_ranks(self.sorted_similarities, self.gallery)
-        sorted_once = replace(self, similarities=order, rank_block=rank_numpy)
+        sorted_once = replace(self, similarities=order, rank_block=rank_numpy, squares=None)
         values |= known | sorted_once._evaluate(by_sort, {})[0]
         return {rule.id: values[rule.id] for rule in protocols}, further
 
@@ -165,7 +155,8 @@ class Ranking:
             return []
         positions, which = self._distinct_queries()
         codes = self.queries.labels.codes[self.queries.order[positions]]
-        step = min(_BLOCK_ROWS, max(8, _BLOCK_ITEMS // len(self.gallery)))
+        most = ASKED_ROWS if self.in_row_order else _BLOCK_ROWS
+        step = min(most, max(8, _BLOCK_ITEMS // len(self.gallery)))
         blocks = [slice(i, min(i + step, len(positions))) for i in range(0, len(positions), step)]
         results: list[list[Matrix]] = [[] for _ in blocks]
         instances = [np.empty((len(self.queries), 1)) for _ in by_id]
@@ -173,9 +164,8 @@ class Ranking:
         bounds = np.searchsorted(which[by_query], np.arange(len(positions) + 1))
 
         def work(block: slice) -> None:
-            values, here = self.similarities(positions[block]), codes[block]
-            if by_id:
-                values = order_keys(to_array(values))
+            here = codes[block]
+            values, rank = self._block(positions[block], top, keys=bool(by_id), graded=graded)
             order = np.argsort(here, kind="stable") if self.in_row_order else np.arange(len(here))
             if self.in_row_order:
                 values = values[order]
@@ -183,9 +173,7 @@ class Ranking:
             if self.matches is not None and by_id:
                 rows = by_query[bounds[block.start] : bounds[block.stop]]
                 finish = self._matched(values, rows, inverse(order)[which[rows] - block.start], self.matches)
-            # What is ranked by ids needs whole rows.
-            cut = None if finish else top
-            measured = self._measured(values, here[order], measures, graded=graded, top=cut)
+            measured = self._measured(values, here[order], rank, measures, graded=graded)
             results[block.start // step] = [column[inverse(order)] for column in measured]
             for chosen, ranks in finish() if finish else ():
                 for column, measure in zip(instances, by_id, strict=True):
@@ -193,6 +181,20 @@ class Ranking:
 
         run_blocks(work, blocks, self.threads)
         return [*(np.concatenate(column)[which] for column in zip(*results, strict=True)), *instances]
+
+    def _block(
+        self, positions: Indices, top: int | None, *, keys: bool, graded: bool
+    ) -> tuple[Any, RankBlock]:
+        """Return a block of queries and what ranks it; on request `order_keys`, which are ranked whole."""
+        values, squares = self.similarities(positions), self.squares
+        if squares is not None and (keys or graded):  # similarities are compared besides
+            for row in values:
+                row[:] = cosines(row, squares)
+            squares = None
+        if keys:
+            values, top = order_keys(to_array(values)), None
+        on_host = isinstance(values, np.ndarray)
+        return values, partial(rank_numpy, k=top, squares=squares) if on_host else self.rank_block
 
     def _matched(
         self, keys: Array, rows: Indices, local: Indices, matches: Matches
@@ -209,17 +211,14 @@ class Ranking:
         return lambda: matches.ranks(rows, *locate(keys, row, similar), keys.shape[1])
 
     def _measured(
-        self, values: Any, codes: Indices, measures: Sequence[Measure], *, graded: bool, top: int | None
+        self, values: Any, codes: Indices, rank: RankBlock, measures: Sequence[Measure], *, graded: bool
     ) -> list[Matrix]:
         """Rank a block of queries, which are sorted by label: those with equal labels together."""
-        rank_block = self.rank_block
-        if isinstance(values, np.ndarray):
-            rank_block = partial(rank_numpy, k=top)
         parts: list[list[Matrix]] = []
         for start, stop in pairwise([0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]):
             columns = self._relevant_columns(int(codes[start]))
             gains = self._gains(int(codes[start]), columns) if graded else None
-            width = columns.stop - columns.start if isinstance(columns, slice) else len(columns)
+            width = count_columns(columns)
             step = max(1, _RELEVANT_ITEMS // max(width, 1))
             for i in range(start, stop, step):
                 block, ordered = values[i : min(i + step, stop)], None
@@ -227,7 +226,7 @@ class Ranking:
                     falling, similar = np.argsort(-gains, kind="stable"), to_array(block)[:, columns]
                     keys = (similar if similar.dtype.kind == "i" else -similar)[:, falling]
                     ordered = np.asarray(gains[falling][np.argsort(keys, axis=1, kind="stable")])
-                ranks = rank_block(block, columns)._replace(gains=ordered)
+                ranks = rank(block, columns)._replace(gains=ordered)
                 parts.append([measure(ranks) for measure in measures])
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
@@ -252,13 +251,23 @@ class Ranking:
             positions, which = positions[order], inverse(order)[which]
         return positions, which
 
+    @cached_property
+    def _by_label(self) -> NDArray[np.bool_] | None:
+        """Which gallery positions have each of several labels, ``(C, n)``; None if that takes much memory."""
+        sets = self.gallery.labels.sets
+        if sets.ndim == 1 or sets.shape[1] * len(self.gallery) > _LABEL_ITEMS:
+            return None
+        return np.repeat(sets.T, np.diff(self.gallery.starts), axis=1)
+
     def _relevant_columns(self, code: int) -> Columns:
-        """Return the gallery positions relevant to a label set of the queries, as a slice where possible."""
-        starts = self.gallery.starts
-        relevant: NDArray[np.bool_] = self.gallery.labels.relevant_to(self.queries.labels.sets[code])
+        """Return which gallery positions are relevant to a label set of the queries."""
+        labels, starts = self.queries.labels.sets[code], self.gallery.starts
+        if self._by_label is not None:
+            return np.asarray(self._by_label[labels].any(axis=0))
+        relevant: NDArray[np.bool_] = self.gallery.labels.relevant_to(labels)
         chosen = np.flatnonzero(relevant)
         if len(chosen) == 0:
             return slice(0, 0)
         if chosen[-1] - chosen[0] + 1 == len(chosen):
             return slice(int(starts[chosen[0]]), int(starts[chosen[-1] + 1]))
-        return np.flatnonzero(np.repeat(relevant, np.diff(starts)))
+        return np.repeat(relevant, np.diff(starts))

@@ -22,7 +22,7 @@ from bench.evaluation.inputs import (
     to_array,
 )
 from bench.evaluation.matches import Matches
-from bench.evaluation.ranking import Ranking
+from bench.evaluation.ranking import ASKED_ROWS, Ranking
 from bench.evaluation.scale import Scale
 from bench.evaluation.similarity import Compare, Side, embedded_side, expanded, raw_side
 
@@ -38,9 +38,6 @@ class Embedded(NamedTuple):
 
 _KEPT_NUMBERS = 1 << 26
 """Learned similarities of at most this many pairs are kept for the other direction, 256 MB."""
-
-_ASKED_ROWS = 256
-"""Queries at a time whose learned similarities are computed."""
 
 
 class Retrieval:
@@ -237,7 +234,7 @@ class Retrieval:
             kept = self._kept[item_name, query_name].T
         else:
             rows = np.arange(len(left.rows))
-            blocks = [rows[start : start + _ASKED_ROWS] for start in range(0, len(rows), _ASKED_ROWS)]
+            blocks = [rows[start : start + ASKED_ROWS] for start in range(0, len(rows), ASKED_ROWS)]
             kept = self._kept[query_name, item_name] = np.concatenate([compare(block) for block in blocks])
         return lambda rows: np.asarray(kept[rows])
 

@@ -96,5 +96,7 @@ class Scale:
         """
         if self.similarity in ("dot", "hamming"):
             return np.zeros(len(rows))
-        squares = np.square(rows, dtype=np.float64).sum(axis=1)
+        rows = rows.astype(np.float64)
+        rows *= rows
+        squares = rows.sum(axis=1)
         return np.asarray(squares + (largest == 0) if self.similarity == "cosine" else squares / 2)

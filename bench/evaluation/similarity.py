@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import local
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +20,7 @@ Compare = Callable[[Indices], Array]
 
 Block = Callable[[Indices], Any]
 """Similarities ``(b, n)`` of the queries at positions ``(b,)`` with all gallery positions; the caller may
-write to them. A NumPy array, or a tensor where the ranking is done by torch."""
+write to them, until the thread's next call. A NumPy array, or a tensor where the ranking is done by torch."""
 
 COSINE: Final = Scale()
 
@@ -91,7 +92,8 @@ def embedded_side(
     run_blocks(put, parts, threads if len(parts) >= _WORTH_THREADS else 1)
     order = canonical_order(scaled, labels)
     count = len(order.distinct)
-    width = max(1, _MOVED_ITEMS // max(1, count))
+    passes = -(-count * embeddings.shape[1] // _MOVED_ITEMS)
+    width = -(-embeddings.shape[1] // max(1, passes))
     for start in range(0, embeddings.shape[1], width):  # in place: a gallery may fill most of the memory
         columns = slice(start, start + width)
         scaled[:count, columns] = scaled[order.distinct, columns]
@@ -124,18 +126,25 @@ def compared(queries: Side, gallery: Side) -> Compare:
     the distance rises. For whole-numbered embeddings all are exact, as long as the products stay below 2**24
     in float32 and 2**53 in float64. The cosine is squared with its sign kept, up to a factor per query, which
     changes no ranking: a quotient of inner product and norm would round, but for codes of -1 and 1 the
-    product, its square and the squared norm are exact.
+    product, its square and the squared norm are exact. For the cosine this returns only the products, from
+    which `bench.evaluation.block.cosines` follow.
+
+    A thread's next block is written where its last one was, since fresh memory takes time.
     """
     lift = lift_for(queries.rows.shape[1])
+    memory = local()
+
+    def products(left: Array) -> Array:
+        size = len(left) * len(gallery.rows)
+        if getattr(memory, "numbers", np.empty(0)).size < size:
+            memory.numbers = np.empty(size, dtype=left.dtype)
+        out: Array = memory.numbers[:size].reshape(len(left), -1)
+        return np.matmul(left, gallery.rows.T, out=out)
 
     def compare(rows: Indices) -> Array:
         if gallery.similarity == "cosine":
-            values: Array = (queries.rows[rows] * lift) @ gallery.rows.T
-            for row in values:  # row by row, so that all passes but the first hit the cache
-                row *= np.abs(row)
-                row /= gallery.squares
-            return values
-        values = queries.rows[rows] @ gallery.rows.T
+            return products(queries.rows[rows] * -lift)
+        values = products(queries.rows[rows])
         if gallery.similarity == "euclidean":
             values -= gallery.squares
         return values

@@ -26,8 +26,14 @@ evaluators. The last depends on the gallery's order and on the machine: it is fo
 
 Counts = NDArray[np.int64]
 
-Columns = slice | Indices
-"""Gallery positions that are relevant to a query."""
+Columns = slice | NDArray[np.bool_]
+"""The gallery positions that are relevant to a query, or which ``(n,)`` are."""
+
+
+def count_columns(columns: Columns) -> int:
+    """Return how many there are."""
+    return columns.stop - columns.start if isinstance(columns, slice) else int(np.count_nonzero(columns))
+
 
 _FIXED_POINT = 58  # fractional bits; H(n) stays below 2**5 for any n that fits into memory
 
