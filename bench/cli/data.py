@@ -57,7 +57,8 @@ def fetch(names: Annotated[tuple[str, ...], ARGUMENT], folder: DataOption) -> No
     for name in names:
         card = registry.dataset(name).card
         terminal = Console(stderr=True)
-        with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as view:
+        terminal.quiet = not terminal.is_terminal  # a disabled view ends with an empty line in rich 13.6
+        with Progress(*columns, console=terminal, transient=True, disable=terminal.quiet) as view:
             transfer = view.add_task("", total=None)
             files = datasets.fetch(card, folder.data, progress=partial(_show, view, transfer))
         found = [*map(str, files)] or ["comes with the project, nothing to download"]

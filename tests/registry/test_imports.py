@@ -112,8 +112,8 @@ def test_an_import_is_remembered_by_content_also_in_other_processes(
         patch.setenv("BENCH_IMPORTED", remembered)
         assert registry.method("alpha").defaults["epochs"] == 20
     monkeypatch.setenv("BENCH_IMPORTED", "{damaged")
-    write("alpha", text=COMPUTED, epochs=30)
-    assert registry.method("alpha").defaults["epochs"] == 30
+    write("alpha", text=COMPUTED, epochs=300)
+    assert registry.method("alpha").defaults["epochs"] == 300
 
 
 @pytest.mark.parametrize("executable", ["/no/such/python", "/bin/false"])
