@@ -120,6 +120,7 @@ class Source:
             return loaded
         if self.module in sys.modules:
             return sys.modules[self.module]
+        _remove_outdated_bytecode(Path(self.where))
         if self.module.startswith(_BY_PATH):
             return _load_file(self.module, Path(self.where))
         _package(self.kinds[0])  # makes the package that the module is part of
@@ -243,6 +244,18 @@ def _package(kind: Kind) -> tuple[Path, str]:
     if alias not in sys.modules:
         _load_file(alias, folder / "__init__.py", package=folder)
     return folder, alias
+
+
+def _remove_outdated_bytecode(path: Path) -> None:
+    """Remove the bytecode of a file if the file may have changed since without a trace.
+
+    Python takes bytecode for that of a file by its size and the second of its last change. Within that second
+    another text of equal size would be run as the old one, under the digest of the new one.
+    """
+    bytecode = Path(importlib.util.cache_from_source(str(path)))
+    with suppress(OSError):
+        if bytecode.stat().st_mtime < int(path.stat().st_mtime) + 1:
+            bytecode.unlink()
 
 
 def _load_file(name: str, path: Path, package: Path | None = None) -> ModuleType:

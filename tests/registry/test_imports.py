@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -112,8 +113,19 @@ def test_an_import_is_remembered_by_content_also_in_other_processes(
         patch.setenv("BENCH_IMPORTED", remembered)
         assert registry.method("alpha").defaults["epochs"] == 20
     monkeypatch.setenv("BENCH_IMPORTED", "{damaged")
-    write("alpha", text=COMPUTED, epochs=300)
-    assert registry.method("alpha").defaults["epochs"] == 300
+    write("alpha", text=COMPUTED, epochs=30)
+    assert registry.method("alpha").defaults["epochs"] == 30
+
+
+def test_a_change_that_leaves_size_and_second_of_a_plug_in_as_they_were_is_seen(
+    write: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    soon = time.time() + 60  # the bytecode is written before the second of the change has passed
+    for epochs in (20, 30):
+        os.utime(write("alpha", text=COMPUTED, epochs=epochs), (soon, soon))
+        registry.rescan()
+        assert registry.method("alpha").defaults["epochs"] == epochs
 
 
 @pytest.mark.parametrize("executable", ["/no/such/python", "/bin/false"])
