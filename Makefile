@@ -10,6 +10,9 @@ OLDEST := $(OLDEST_VENV)/bin/python
 JOBS ?= 2
 DATA ?= data
 
+# Without compiled files every process that a run or a test starts would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test coverage test-all test-oldest test-wheel drill mutants lint bench gpu versions docs tune study clean help
 
 help:

@@ -105,7 +105,8 @@ LONG = pytest.mark.slow
 @pytest.mark.parametrize(
     "design",
     [
-        {"seeds": 5, "queries": 300},
+        {"seeds": 5, "queries": 150},
+        pytest.param({"seeds": 5, "queries": 300}, marks=LONG),
         pytest.param({"seeds": 3, "queries": 300}, marks=LONG),
         pytest.param({"seeds": 10, "queries": 200, "seed_spread": 0.15}, marks=LONG),
         pytest.param({"seeds": 5, "queries": 60, "seed_spread": 0.0}, marks=LONG),

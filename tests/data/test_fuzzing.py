@@ -38,7 +38,7 @@ def require_sentences(kinds: Sequence[str], count: int, folder: Path) -> None:
 
 
 def test_a_few_mutated_files_give_a_dataset_or_a_sentence(tmp_path: Path) -> None:
-    require_sentences(("npz", "mat5", "hdf5", "pickle"), 16, tmp_path)
+    require_sentences(("npz", "mat5", "hdf5", "pickle"), 8, tmp_path)
 
 
 @pytest.mark.slow

@@ -103,7 +103,13 @@ SIZES: dict[str, tuple[int, Mapping[str, int], float]] = {
 """Rows and widths of files that take long, and memory of the library (float64 would take 2 MB more)."""
 
 
-@pytest.mark.parametrize("name", WRITERS)
+QUICK = ("x.npz", "x.mat", "turned.pkl", "arrays.pt", "x.json", "x.csv")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in WRITERS],
+)
 def test_arrays_of_all_rows_are_cut_while_they_are_read(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -198,7 +198,12 @@ TRIALS = 10
 
 
 @pytest.mark.parametrize(
-    ("sampler", "pruner"), [("random", "hyperband"), ("random", "median"), ("tpe", "median")]
+    ("sampler", "pruner"),
+    [
+        ("random", "median"),
+        pytest.param("random", "hyperband", marks=pytest.mark.slow),
+        pytest.param("tpe", "median", marks=pytest.mark.slow),
+    ],
 )
 def test_a_pruned_trial_is_recorded_and_counted_and_changes_no_number(
     bundle: Path, tmp_path: Path, unpruned: list[Trial], sampler: Sampler, pruner: Pruner
