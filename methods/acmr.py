@@ -51,7 +51,7 @@ class ACMR(t.DeepMethod):
     }
     search = {
         "batch_size": (50, 100, 200),
-        "lr": (1e-4, 3e-4, 1e-3, 3e-3),
+        "lr": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
         "scaling": ("standard", "unit"),
         "alpha": (0.1, 1.0, 10.0),
         "beta": (0.01, 0.1, 1.0),

@@ -46,7 +46,7 @@ class DCCAE(t.DeepMethod):
     search = {
         "batch_size": (200, 400, 800),
         "dim": (8, 16, 32),
-        "lr": (3e-4, 1e-3, 3e-3),
+        "lr": (3e-4, 1e-3, 3e-3, 1e-2),
         "reconstruction": (1e-3, 1e-2, 1e-1),
         "ridge": (1e-3, 1e-2, 1e-1),
         "scaling": ("standard", "unit"),

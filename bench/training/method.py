@@ -80,7 +80,7 @@ class DeepMethod(Method):
     unit_length: ClassVar[bool] = False
     search: ClassVar[Mapping[str, Sequence[Any]]] = {
         "batch_size": (50, 100, 200),
-        "lr": (1e-4, 3e-4, 1e-3, 3e-3),
+        "lr": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
         "scaling": ("standard", "unit"),
     }
     encoders: dict[str, nn.Module]
