@@ -96,7 +96,7 @@ mutants: $(VENV)/.dev-ready
 	$(BIN)/python -m tests.mutants
 
 bench: $(VENV)/.dev-ready
-	$(BIN)/python -m pytest -q tests/benchmarks -m "slow or not slow" --benchmark-only --benchmark-columns=min,median,max,rounds
+	$(BIN)/python -m pytest -q tests/benchmarks -s -m "slow or not slow" --benchmark-columns=min,median,max,rounds
 
 # make gpu ARGS="--only yardstick,epochs --device cuda:1 --out tables.md"
 gpu: $(VENV)/.dev-ready
