@@ -168,6 +168,7 @@ def _near_chance(cells: Sequence[Cell], store: Store) -> Iterator[str]:
     """Yield a line per method and data whose mean over cells is near chance, with advice."""
     methods = registry.registered().methods
     groups: dict[tuple[object, ...], list[Record]] = {}
+    shared = {cell.identity.fingerprint for cell in cells if cell.shares_name}
     for cell in cells:
         identity = cell.identity
         if identity.method in methods and methods[identity.method].card.role != "reference":
@@ -180,4 +181,5 @@ def _near_chance(cells: Sequence[Cell], store: Store) -> Iterator[str]:
             identity = records[0].identity
             name = identity.method + ("" if identity.variant == "full" else f"/{identity.variant}")
             data = dataset_title(identity.dataset, identity.condition)
+            data += f" [data {identity.fingerprint[:8]}]" if identity.fingerprint in shared else ""
             yield f"  near chance: {name} on {data}: {near.words}; {near.advice}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations, count, product
@@ -96,6 +97,7 @@ class Cell:
         method: card and provenance of settings, for the record.
         file: evaluated instead of a fit; if ``source`` is empty, the file is its dataset, too.
         condition_file: path of the file that the condition is read from; empty where it is drawn.
+        shares_name: whether the request has other data of the same name: titles name the data.
     """
 
     identity: Identity
@@ -104,12 +106,14 @@ class Cell:
     method: MethodSnapshot | None = field(default=None, compare=False)
     file: GivenFile | None = field(default=None, compare=False)
     condition_file: str = field(default="", compare=False)
+    shares_name: bool = field(default=False, compare=False)
 
     @property
     def title(self) -> str:
         """Return the cell in one line, for people."""
-        words = ", ".join(f"{key}={json.dumps(value)}" for key, value in sorted(self.changes.items()))
-        return f"{self.identity.title} [{words}]" if words else self.identity.title
+        words = [f"data {self.identity.fingerprint[:8]}"] if self.shares_name else []
+        words += [f"{key}={json.dumps(value)}" for key, value in sorted(self.changes.items())]
+        return f"{self.identity.title} [{', '.join(words)}]" if words else self.identity.title
 
     def record(
         self,
@@ -141,6 +145,7 @@ def plan(
     _check(request, data)
     versions = registry.Versions() if versions is None else versions
     harness = {name: harness_of(name, versions) for name in request.conditions}
+    names = Counter(name for name, _ in {(each.name, each.fingerprint) for each in data.values()})
     cells: dict[str, Cell] = {}
     for given, method in product(request.datasets, request.methods):
         variants = registry.method(method).variants
@@ -148,6 +153,7 @@ def plan(
         named = [name for word in request.variants for name in (offered if word == EVERY_VARIANT else [word])]
         for name in [name for name in dict.fromkeys(named) if name in offered]:
             cell = _variant(request, method, name, data[given], versions)
+            cell = replace(cell, shares_name=names[data[given].name] > 1)
             for modalities in _modalities(request, method, data[given]):
                 if name not in request.variants and not registry.concerns(variants.get(name, {}), modalities):
                     continue

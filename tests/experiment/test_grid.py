@@ -179,6 +179,15 @@ def test_titles_of_a_sweeps_cells_name_what_was_changed() -> None:
     assert changed == Cell(changed.identity, changed.source)  # the same cell, whatever was typed
 
 
+def test_titles_tell_data_of_the_same_name_apart() -> None:
+    other = replace(TWO, given="elsewhere/two", fingerprint="d" * 64)
+    both = plan(Request(["plain"], ["two", "elsewhere/two", "five"]), {**DATA, "elsewhere/two": other})
+    titles = [cell.title for cell in both]
+    assert titles[:2] == [f"{both[0].identity.title} [data {digits}]" for digits in ("f" * 8, "d" * 8)]
+    assert {cell.title for cell in both[2:]} == {cell.identity.title for cell in both[2:]}
+    assert both[0] == Cell(both[0].identity, both[0].source)
+
+
 @pytest.mark.parametrize("of", [1, 2, 3, 7, 8, 500])
 @pytest.mark.parametrize("size", [(16, 6, 1), (1, 1, 7), (3, 2, 4)])
 def test_every_cell_is_in_one_shard_and_methods_and_datasets_spread_evenly(
