@@ -211,6 +211,12 @@ def settings_seen() -> dict[str, Any]:
         "deterministic": torch.get_deterministic_debug_mode(),
         "benchmark": torch.backends.cudnn.benchmark,
         "precision": torch.get_float32_matmul_precision(),
+        "precisions": str(getattr(torch.backends, "fp32_precision", "")),
+        "autocast": torch.is_autocast_enabled("cpu"),
+        "autocast to": str(torch.get_autocast_dtype("cpu")),
+        "anomaly": torch.is_anomaly_enabled(),
+        "onednn": torch.backends.mkldnn.enabled,
+        "denormal": sys.float_info.min / 2,
         "divide": np.geterr()["divide"],
         "variable": os.environ.get("PROBE"),
         "recursion": sys.getrecursionlimit() == 12_345,
@@ -235,6 +241,13 @@ class Changes(_Probe):
         torch.set_deterministic_debug_mode("error")
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("medium")
+        if hasattr(torch.backends, "fp32_precision"):
+            torch.backends.fp32_precision = "tf32"
+        torch.set_autocast_enabled("cpu", True)
+        torch.set_autocast_dtype("cpu", torch.float16)
+        torch.set_anomaly_enabled(True)
+        torch._C._set_mkldnn_enabled(False)
+        torch.set_flush_denormal(True)
         torch.set_num_threads(torch.get_num_threads() + 1)
         np.seterr(divide="raise")
         os.environ["PROBE"] = "1"

@@ -10,12 +10,14 @@ import random
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from importlib.machinery import ModuleSpec, PathFinder
+from itertools import product
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -26,6 +28,15 @@ from bench.records.schema import Identity
 
 STREAM = "global generators"
 """Stream of the seed that global generators start from."""
+
+_PRECISIONS: Final = tuple(
+    f"{part}fp32_precision"
+    for part in (
+        *("", "cuda.matmul.", "cudnn.", "cudnn.conv.", "cudnn.rnn."),
+        *("mkldnn.", "mkldnn.matmul.", "mkldnn.conv.", "mkldnn.rnn."),
+    )
+)
+"""Precisions of float32 in `torch.backends`, which newer versions of PyTorch have."""
 
 
 def scope_of(identity: Identity) -> tuple[str, ...]:
@@ -146,6 +157,8 @@ def _keep_torch_generators(stack: ExitStack, torch: Any) -> None:
 
 def _keep_torch(stack: ExitStack, torch: Any) -> None:
     """Restore torch's process-wide settings at the end."""
+    _keep_precisions(stack, torch)  # restored last, because the older settings below change them as well
+    _keep_modes(stack, torch)
     for name in ("default_dtype", "grad_enabled", "float32_matmul_precision"):
         read = torch.is_grad_enabled if name == "grad_enabled" else getattr(torch, f"get_{name}")
         stack.callback(getattr(torch, f"set_{name}"), read())
@@ -158,6 +171,30 @@ def _keep_torch(stack: ExitStack, torch: Any) -> None:
         torch.set_default_device(None if device.type == "cpu" else device)
 
     _keep_changed(stack, torch.get_default_device, write_device)
+
+
+def _keep_precisions(stack: ExitStack, torch: Any) -> None:
+    """Restore the precisions of float32 by device and operation at the end."""
+    for name in _PRECISIONS:
+        parent, _, attribute = f"backends.{name}".rpartition(".")
+        with suppress(AttributeError):
+            part = attrgetter(parent)(torch)
+            stack.callback(setattr, part, attribute, getattr(part, attribute))
+
+
+def _keep_modes(stack: ExitStack, torch: Any) -> None:
+    """Restore autocast, anomaly detection, oneDNN and the rounding of denormal numbers at the end."""
+    autocast = (
+        (torch.is_autocast_enabled, torch.set_autocast_enabled),
+        (torch.get_autocast_dtype, torch.set_autocast_dtype),
+    )
+    for device, (read, write) in product(("cpu", "cuda"), autocast):
+        _keep_changed(stack, partial(read, device), partial(write, device))
+    _keep_changed(stack, torch.is_anomaly_enabled, torch.set_anomaly_enabled)
+    mkldnn = torch.backends.mkldnn
+    _keep_changed(stack, partial(getattr, mkldnn, "enabled"), partial(setattr, mkldnn, "enabled"))
+    # There is nothing to read: half of the smallest normal number is 0 where denormal numbers are.
+    _keep_changed(stack, lambda: sys.float_info.min / 2 == 0.0, torch.set_flush_denormal)
 
 
 class _Finder:
