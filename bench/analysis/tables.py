@@ -34,12 +34,12 @@ def direction_name(direction: Direction) -> str:
 
 
 class ZeroRows(NamedTuple):
-    """Test rows of a modality whose embeddings are zero: they have no direction, and count as ties."""
+    """Rows of a modality whose embeddings are zero: they have no direction, and count as ties."""
 
     seed: int  # of the cell
     modality: str  # of the rows
     number: int
-    rows: int  # of the whole test split; 0 where unknown
+    rows: int  # of the whole test split and of a separate gallery; 0 where unknown
 
     @property
     def words(self) -> str:
@@ -235,14 +235,14 @@ def rows_of(
 
 
 def _zero_rows(record: Record, direction: Direction, selection: str) -> list[ZeroRows]:
-    """Return the test rows without a direction that took part in a number."""
+    """Return the rows without a direction that took part in a number."""
     result = record.result
     if result is None or not result.zero_rows:
         return []
     counts = result.zero_rows.get(selection, result.zero_rows.get("none", {}))
     sizes, seed = result.rows, record.identity.seed
     return [
-        ZeroRows(seed, name, counts[name], sizes[name].test if name in sizes else 0)
+        ZeroRows(seed, name, counts[name], sizes[name].evaluated if name in sizes else 0)
         for name in direction
         if counts.get(name)
     ]

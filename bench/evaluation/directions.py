@@ -55,7 +55,7 @@ class Evaluation:
     Attributes:
         directions: in the order of the split's modalities.
         embeddings: modality -> rows ``(n, d)`` that were ranked; empty under a learned similarity.
-        zero_rows: modality -> how many of these rows are zero; modalities without such rows are left out.
+        zero_rows: modality -> how many rows are zero, as in `Retrieval`; 0 is left out.
         similarity: by which embeddings were compared; None for a learned one.
     """
 

@@ -63,18 +63,28 @@ def check_independence(method: Method, split: Split) -> None:
     ranked. What cannot be ranked at all (a wrong shape, NaN) is left to the evaluation.
 
     Raises:
-        PluginError: naming the modality and the difference.
+        PluginError: naming the modality and the difference, or the features that were changed in place.
     """
     sample = {
         name: modality.take(np.linspace(0, len(modality) - 1, min(len(modality), SAMPLE)).astype(np.intp))
         for name, modality in split.items()
     }
-    if type(method).similarity is Method.similarity:
+    before = {name: modality.features.copy() for name, modality in sample.items()}
+    try:
+        if type(method).similarity is Method.similarity:
+            for name, modality in sample.items():
+                check_embedding(method, name, modality)
+        else:
+            for query, gallery in permutations(sample.items(), 2):
+                check_similarity(method, query, gallery)
+    except PluginError as error:
         for name, modality in sample.items():
-            check_embedding(method, name, modality)
-    else:
-        for query, gallery in permutations(sample.items(), 2):
-            check_similarity(method, query, gallery)
+            if not np.array_equal(before[name], modality.features):
+                raise PluginError(
+                    f"features of {name} are changed in place, as by a tensor that shares their memory; "
+                    "copy first: torch.tensor(features), not torch.from_numpy(features)"
+                ) from error
+        raise
 
 
 def check_embedding(method: Method, name: str, modality: Modality) -> None:

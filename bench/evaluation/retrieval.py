@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -46,8 +47,8 @@ class Retrieval:
     Attributes:
         similarity: by which embeddings are compared; None for a learned one.
         embeddings: modality -> rows ``(n, d)`` of the queries; empty under a learned similarity.
-        zero_rows: modality -> how many of the queries' rows are zero, which the cosine cannot compare;
-            modalities without such rows are left out.
+        zero_rows: modality -> how many rows are zero, which the cosine cannot compare, of the queries and of
+            a separate gallery; modalities without such rows are left out.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class Retrieval:
         """
         self.similarity = similarity
         self.embeddings: Mapping[str, Array] = given[0].rows if given else {}
-        compared = self.embeddings.items() if similarity == "cosine" else ()
-        self.zero_rows = {name: count for name, rows in compared if (count := count_zero_rows(rows))}
+        counts: Counter[str] = Counter()
+        for part in given if similarity == "cosine" else ():
+            counts.update({name: count_zero_rows(rows) for name, rows in part.rows.items()})
+        self.zero_rows = {name: counts[name] for name in self.embeddings if counts[name]}
         self._given, self._sides, self._items = given, sides[0], sides[-1]
         self._method, self._dtype, self._threads, self._device = method, dtype, threads, device
         self._kept: dict[tuple[str, str], Array] = {}

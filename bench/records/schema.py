@@ -189,6 +189,11 @@ class Rows(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     unlabelled: Count = 0
     gallery: Count = 0
 
+    @property
+    def evaluated(self) -> int:
+        """Return the number of rows that an evaluation embeds."""
+        return self.test + self.gallery
+
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Numbers of a finished cell, which depend on the identity alone.
@@ -201,7 +206,8 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         split: name of the dataset's partition.
         rows: sizes by modality.
         notes: facts that the method reports about its fit.
-        zero_rows: number of test rows with a zero embedding, by selection rule and modality; 0 is left out.
+        zero_rows: number of rows with a zero embedding, of the test split and of a separate gallery, by
+            selection rule and modality; 0 is left out.
         refused: why a rule's state could not be ranked, by selection rule.
         chance: exact expectation of map@all of a random ranking, by direction such as ``image>text``.
         effective: effective level of the condition in the training rows; None for clean data.
@@ -351,7 +357,8 @@ def check_record(record: Record) -> None:
             )
     for counts in result.zero_rows.values():
         for name, count in counts.items():
-            if name not in result.rows or count > result.rows[name].test:
+            size = result.rows[name].evaluated if name in result.rows else 0
+            if 2 * count > size:  # more are refused
                 raise ValueError(f"{count} rows of {name} cannot be zero")
 
 

@@ -204,9 +204,11 @@ def _numbers(result: Result) -> Iterator[str | Rows]:
     yield from (f"selection {rule} has no numbers: refused: {why}" for rule, why in result.refused.items())
     for rule, counts in result.zero_rows.items():
         for name, count in counts.items():
-            size = f" of {result.rows[name].test}" if name in result.rows else ""
+            part = result.rows.get(name)
+            size = "" if part is None else f" of {part.evaluated}"
+            split = "test and gallery" if part is not None and part.gallery else "test"
             yield (
-                f"selection {rule}: {count}{size} {name} test rows have no direction, as their embeddings "
+                f"selection {rule}: {count}{size} {name} {split} rows have no direction, as their embeddings "
                 "are zero: their similarity to everything is 0, and ties count by their expectation"
             )
     yield from (f"{protocol} is not defined here: {why}" for protocol, why in result.unavailable.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -53,6 +54,29 @@ def test_rows_that_are_treated_one_by_one_are_accepted_up_to_rounding(method: As
 def test_batch_statistics_positions_and_sizes_are_refused(kind: type[Embeds], rule: Rule) -> None:
     with pytest.raises(PluginError, match="of image"):
         check(kind(rule))
+
+
+def _shifted(rows: Array) -> Array:
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch: the array is not writable
+        shared = torch.from_numpy(rows)
+    shared -= 1.0
+    return np.asarray(shared.numpy().copy())
+
+
+class WritesAndCompares(AsGiven):
+    """Shifts its queries in place before it compares them."""
+
+    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+        return np.asarray(_shifted(queries) @ gallery.T)
+
+
+@pytest.mark.parametrize("method", [Embeds(_shifted), WritesAndCompares()])
+def test_features_that_are_changed_in_place_are_named_as_the_reason(method: AsGiven) -> None:
+    with pytest.raises(PluginError, match=r"features of image are changed in place.*copy first"):
+        check(method)
 
 
 def test_another_width_for_fewer_rows_is_refused() -> None:

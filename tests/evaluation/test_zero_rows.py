@@ -86,6 +86,13 @@ def test_an_evaluation_counts_them_by_modality() -> None:
         np.testing.assert_allclose(direction.ap["map@all"][empty], expected_random_ap(10, 40), atol=1e-12)
 
 
+def test_those_of_a_separate_gallery_count_as_well() -> None:
+    test, gallery = _split({"image": 5, "text": 0, "audio": 0}), _split({"image": 7, "text": 9, "audio": 0})
+    assert evaluate(AsGiven(), test, gallery=gallery).zero_rows == {"image": 12, "text": 9}
+    with pytest.raises(RefusedEmbeddings, match=r"'text' .*zero in 21 of 40"):
+        evaluate(AsGiven(), test, gallery=_split({"image": 7, "text": 21, "audio": 0}))
+
+
 def test_more_than_half_of_a_modality_is_refused_with_its_count() -> None:
     evaluate(AsGiven(), _split({"image": 0, "text": 20}))
     with pytest.raises(RefusedEmbeddings, match=r"'text' .*zero in 21 of 40"):

@@ -107,6 +107,7 @@ def test_a_record_with_any_single_number_or_name_of_its_result_changed_is_refuse
         lambda result: result["metrics"].clear(),
         lambda result: result["rows"].pop("text"),
         lambda result: result["selected"].append(result["selected"][0]),
+        lambda result: result["zero_rows"]["best"].update(text=3),  # of 4: more than half are refused
         lambda result: result["metrics"][0].update(value=None),
         lambda result: result["metrics"][0].update(value=float("nan")),
         lambda result: result["metrics"][0].update(value=float("inf")),
