@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
+from unicodedata import category
 
 import click
 
@@ -18,8 +19,14 @@ _LONGEST: Final = 400  # letters; an error cuts longer words, such as paths
 
 
 def printable(text: str) -> str:
-    """Return text in one line, with U+FFFD for every control, format and surrogate character."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    """Return text in one line, with U+FFFD for every control, format and surrogate character.
+
+    Characters that this Python does not know yet stay, such as newer emoji.
+    """
+    return "".join(
+        letter if letter.isprintable() or category(letter) == "Cn" else "\N{REPLACEMENT CHARACTER}"
+        for letter in text
+    )
 
 
 def say(*lines: str, err: bool = False, colour: str | None = None) -> None:

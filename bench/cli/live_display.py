@@ -11,8 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.segment import Segment
 from rich.text import Text
 
+from bench.cli.display import STOPPING, Display
 from bench.cli.formatting import clock, headline, printable, stage
-from bench.cli.run_session import STOPPING, Display
 from bench.execution.progress import Ended, RunEvent, RunProgress
 
 _COLOURS: Final = {"done": "green", "skipped": "yellow"}

@@ -6,14 +6,11 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from bench.contract.errors import DeadlineExceeded
-
-if TYPE_CHECKING:
-    from bench.contract.method import Method
 
 Value = str | int | float | None
 
@@ -52,7 +49,8 @@ class Context:
         deadline: `time.monotonic` value after which work should end; None for no limit.
         progress: called after every epoch.
         trace: the log that a method writes its per-epoch values to.
-        oracle: on request only: mean test mAP of the method in its present state, for the oracle trace.
+        oracle: on request only: takes the method, and returns the mean test mAP of its present state, for the
+            oracle trace.
     """
 
     seed: int = 0
@@ -62,7 +60,7 @@ class Context:
     deadline: float | None = None
     progress: Progress | None = None
     trace: Trace = field(default_factory=Trace)
-    oracle: Callable[[Method], float] | None = None
+    oracle: Callable[[Any], float] | None = None
 
     def stream_seed(self, stream: str) -> int:
         """Return a 63-bit seed that depends on scope, seed and stream alone.

@@ -308,7 +308,10 @@ def source_of(what: What, data_dir: str | Path | None = None) -> Source:
 def _source_of_bundle(path: Path) -> Source:
     """Return the source of a feature bundle; raises UsageError or DataError if it cannot be one."""
     if not path.is_file() and not path.is_dir():
-        raise UsageError(f"there is no file or folder {path}")
+        there = path.exists()
+        raise UsageError(
+            f"{path} is neither a file nor a folder" if there else f"there is no file or folder {path}"
+        )
     if len(path.stem) > _LONGEST_NAME:
         longest = f"longer than {_LONGEST_NAME} characters"
         raise UsageError(f"the name of {path} is {longest}; give the file a shorter one")

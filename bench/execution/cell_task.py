@@ -16,12 +16,12 @@ from bench.data.loading import source_of
 from bench.data.locations import WORKER_DATA_VARIABLE
 from bench.execution.tasks import ImportFailed, WrongMachine
 from bench.execution.worker import importing, report
-from bench.experiment.cell import run_cell
 from bench.experiment.conditions import harness_of
 from bench.experiment.grid import Cell
 from bench.experiment.isolation import isolated
 from bench.experiment.reuse import reused
 from bench.experiment.run_context import RunContext
+from bench.experiment.running import run_cell
 from bench.experiment.stale import versions_apart
 from bench.experiment.tuning import Search, Tried, run_trial
 from bench.records.files import record_files

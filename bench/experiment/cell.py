@@ -43,7 +43,7 @@ from bench.experiment.isolation import captured, generators_kept, isolated, open
 from bench.experiment.models import kept_model
 from bench.experiment.run_context import RunContext, command_for
 from bench.experiment.snapshot import MEASURES, snapshot_of
-from bench.records.environment import collect, device_memory, device_peak_memory, reset_peak_memory, utc_now
+from bench.records.environment import collect, device_memory, device_peak_memory, utc_now
 from bench.records.schema import Environment, Failure, Metric, Record, Result, Rows, Selected, Status
 from bench.records.snapshot import Snapshot
 from bench.registry import plain
@@ -64,18 +64,6 @@ class Finished:
     log: str = ""
     view: Snapshot | None = None
     model: Mapping[str, bytes] = field(default_factory=dict)
-
-
-def run_cell(cell: Cell, context: RunContext, progress: Progress | None = None) -> Finished:
-    """Run a cell and return its record, also if it fails; only the end of the process is not caught."""
-    run = CellRun.of(cell, context, progress)
-    reset_peak_memory(context.device)
-    result, status, failure = run.attempt(run.result)
-    record = cell.record(status, run.environment(), result, failure)
-    finished = Finished(record, trace=run.trace.rows, log=run.log.getvalue())
-    if result is None:  # an attempt on test data may be noticed only at the end
-        return finished
-    return replace(finished, per_query=run.per_query, view=run.view, model=run.model)
 
 
 def lost(
@@ -143,15 +131,6 @@ class CellRun:
         self._effective: float | str | None = None
         self._libraries: dict[int, ThreadpoolController] = {}
         self._evaluate = partial(evaluate, threads=cell.identity.threads, device=context.device)
-
-    @classmethod
-    def of(cls, cell: Cell, context: RunContext, progress: Progress | None = None) -> CellRun:
-        """Return the run of a cell, which fits a method or reads a file of embeddings."""
-        if cell.file is None:
-            return cls(cell, context, progress)
-        from bench.experiment.given import GivenRun  # it extends this class
-
-        return GivenRun(cell, context, progress)
 
     def attempt(self, work: Callable[[], T]) -> tuple[T | None, Status, Failure | None]:
         """Call ``work`` isolated from the process; its output goes to the log, an exception to a status."""

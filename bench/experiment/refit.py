@@ -25,6 +25,7 @@ from bench.experiment.grid import Cell, GivenFile, describe_data
 from bench.experiment.isolation import opened_test
 from bench.experiment.models import load_method
 from bench.experiment.run_context import RunContext, keeping
+from bench.experiment.running import run_of
 from bench.experiment.stale import stale_changes
 from bench.records.schema import Environment, Record, Series
 
@@ -178,7 +179,7 @@ def refit(cell: Cell, context: RunContext, rule: str, progress: Progress | None 
     Raises:
         RefitFailed: if it fails.
     """
-    run, threads = CellRun.of(cell, context, progress), cell.identity.threads
+    run, threads = run_of(cell, context, progress), cell.identity.threads
 
     def work() -> tuple[Retrieval, str]:
         with threadpool_limits(threads):

@@ -116,9 +116,13 @@ def _bundle(word: str) -> str:
     if not _holds(path.is_file) and not _holds(path.is_dir):
         files = [file for file in path.parent.glob("*") if file.suffix.lower() in ENDINGS]
         near = registry.suggestion(path.name, [file.name for file in files if _holds(file.is_file)])
+        wrong = (
+            f"{path} is neither a file nor a folder"
+            if _holds(path.exists)
+            else f"there is no file or folder {path}"
+        )
         raise UsageError(
-            f"there is no file or folder {path}{near}; give the path of a file of arrays, such as .npz, or "
-            "of a folder of them"
+            f"{wrong}{near}; give the path of a file of arrays, such as .npz, or of a folder of them"
         )
     if path.stem in registry.dataset_names():
         # Its tables would pass for the dataset's, and a look-alike's for real ones.

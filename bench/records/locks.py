@@ -17,13 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     from filelock import UnixFileLock
-
-    from bench.records.store import Store
-    from bench.records.trials import TrialStore
 
 Holder = Literal["alive", "dead", "unknown"]
 """State of the holder of a lock."""
@@ -33,6 +30,26 @@ Claim = Literal["mine", "recorded", "elsewhere"]
 
 Stamp = tuple[int, int]
 """Inode and time of the last change of a record's file or folder."""
+
+
+class Claimable(Protocol):
+    """A store whose entries can be claimed.
+
+    Attributes:
+        claims: folder of the locks.
+    """
+
+    claims: Path
+
+    def has(self, digest: str) -> bool:
+        """Return whether there is a sound entry."""
+
+    def stamp(self, digest: str) -> Stamp | None:
+        """Return the stamp of an entry; None if it is absent."""
+
+    def stamps(self) -> dict[str, Stamp]:
+        """Return the stamps of all entries."""
+
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _PAUSE: Final = 0.002  # seconds between two attempts to lock a file
@@ -157,7 +174,7 @@ class Claims:
         unavailable: why there are no locks, in a few words; empty where there are.
     """
 
-    def __init__(self, store: Store | TrialStore) -> None:
+    def __init__(self, store: Claimable) -> None:
         self._store = store
         self.unavailable = ""
         self._seen = store.stamps()

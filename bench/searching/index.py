@@ -22,6 +22,10 @@ _MOST_PER_CELL: Final = 64
 """Rows for each cell that the cells are learned from."""
 
 
+_ROUNDING: Final = 1e-6
+"""Difference of similarities (relative above 1) that single precision, that of FAISS, does not show."""
+
+
 class Nearest(NamedTuple):
     """The nearest items of each query, the nearest first; equally near ones by their row."""
 
@@ -107,10 +111,15 @@ def faiss_module() -> Any:
         ) from error
 
 
-def recall(found: Nearest, nearest: Nearest) -> float:
-    """Return the mean share of the exact nearest items that were found."""
-    shares = [
-        len({*rows.tolist()} & {*exact_rows.tolist()}) / len(exact_rows)
-        for rows, exact_rows in zip(found.rows, nearest.rows, strict=True)
-    ]
+def recall(similarity: Similarity, queries: Array, gallery: Array, found: Nearest) -> float:
+    """Return the mean share of the nearest items that were found, of as many as were asked for.
+
+    An item that is as near as the last exact one counts as found: rounding decides which of equally near
+    items an index returns, and supervised embeddings have many.
+    """
+    nearest = exact(similarity, queries, gallery, found.rows.shape[1])
+    shares = []
+    for query, rows, (*_, last) in zip(queries, found.rows, nearest.scores, strict=True):
+        reached = similarities(similarity, query[None], gallery[rows[rows >= 0]])
+        shares.append((reached >= last - _ROUNDING * max(1.0, abs(last))).sum() / nearest.rows.shape[1])
     return float(np.mean(shares))

@@ -215,7 +215,7 @@ class Searcher:
             queries = model.embed(query.modality, tried)
         else:
             queries, what = rows[:: max(1, len(rows) // _TRIED)][:_TRIED], "gallery rows"
-        share = recall(index.nearest(queries, top), exact(model.card.similarity, queries, rows, top))
+        share = recall(model.card.similarity, queries, rows, index.nearest(queries, top))
         way = f"{index.title}; recall@{top} against exact search {share:.3f} over {len(queries)} {what}"
         return index.nearest(model.embed(query.modality, query.features), top), way, share
 

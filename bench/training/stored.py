@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final, Protocol
 
 import msgspec
 import numpy as np
@@ -18,17 +18,40 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from bench.contract import Array, BenchError, Context, DataError, Method, Modality, PluginError, Split, State
+from bench.contract import (
+    Array,
+    BenchError,
+    Context,
+    DataError,
+    Method,
+    MethodCard,
+    Modality,
+    PluginError,
+    Split,
+    State,
+)
 from bench.training.data import DeviceSplit
-
-if TYPE_CHECKING:
-    from bench.training.method import DeepMethod
 
 _META: Final = "meta"
 _PER_ARRAY: Final = 4
 """Parameters that `build` may make for each array of a file; its settings could make millions."""
 
 Length = Annotated[int, msgspec.Meta(ge=1, le=1 << 22)]
+
+
+class Buildable(Protocol):
+    """A method whose modules are made by `build`.
+
+    Attributes:
+        card: metadata of the method.
+        context: context of the build.
+    """
+
+    card: ClassVar[MethodCard]
+    context: Context
+
+    def build(self, data: DeviceSplit) -> None:
+        """Make the modules and store them as attributes."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +82,7 @@ class Outline:
         return DeviceSplit(Split(parts, self.n_classes, "natural"), _META)
 
 
-def named_modules(method: Method) -> dict[str, nn.Module]:
+def named_modules(method: object) -> dict[str, nn.Module]:
     """Return all modules, by attribute and modality."""
     modules: dict[str, nn.Module] = {}
     for attribute, value in vars(method).items():
@@ -100,7 +123,7 @@ def modules_added(method: Method, build: Callable[[], None]) -> Iterator[nn.Modu
             setattr(method, attribute, value)
 
 
-def state_of(method: DeepMethod, outline: Outline) -> State:
+def state_of(method: object, outline: Outline) -> State:
     """Return all modules of a method, in their present state, and the outline of its training rows."""
     arrays: dict[str, Array] = {}
     for name, module in named_modules(method).items():
@@ -121,7 +144,7 @@ def outline_of(state: State) -> Outline:
         raise DataError(f"the stored state has no outline of its data ({error})") from error
 
 
-def build_from(method: DeepMethod, outline: Outline, state: State, device: str) -> list[nn.Module]:
+def build_from(method: Buildable, outline: Outline, state: State, device: str) -> list[nn.Module]:
     """Make a method's modules by `build` with their stored values; return them, in evaluation mode.
 
     Raises:

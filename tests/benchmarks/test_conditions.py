@@ -15,10 +15,10 @@ import pytest
 from bench import load_dataset
 from bench.conditions import conditions, parse_conditions
 from bench.contract import Dataset
-from bench.experiment.cell import run_cell
 from bench.experiment.conditions import under_condition
 from bench.experiment.grid import Request, describe_data, plan
 from bench.experiment.run_context import RunContext
+from bench.experiment.running import run_cell
 
 VARIANTS = [
     (name, f"{name}/{variant}" if variant else name)

@@ -19,9 +19,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.data import load_dataset
 from bench.evaluation import mean_average_precision
 from bench.execution.data_check import describe_sources
-from bench.experiment.cell import CellRun
 from bench.experiment.grid import Request, plan
 from bench.experiment.run_context import RunContext
+from bench.experiment.running import run_of
 from tests.data.released import write_hdf5, write_mat73
 from tests.data.test_memory import WRITERS, of_all_rows
 
@@ -78,7 +78,7 @@ def test_training_against_its_matrix_products(
     def fit(epochs: int) -> None:
         changes = {"epochs": epochs} if profile == "quick" else {"epochs": epochs, "spl_epochs": 1}
         request = Request([method], list(sources), profile=profile, overrides={"*": changes})
-        CellRun.of(next(iter(plan(request, sources))), RunContext(data_dir=tmp_path)).fitted()
+        run_of(next(iter(plan(request, sources))), RunContext(data_dir=tmp_path)).fitted()
 
     epochs = [4] if profile == "quick" else [1, 2]
     limits = product_seconds(*(partial(fit, count) for count in epochs))

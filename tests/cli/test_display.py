@@ -11,9 +11,10 @@ import pytest
 from rich.console import Console
 
 from bench.cli import invoke
+from bench.cli.display import STOPPING
 from bench.cli.formatting import headline
 from bench.cli.live_display import View
-from bench.cli.run_session import STOPPING, display_for
+from bench.cli.run_session import display_for
 from bench.execution.progress import Ended, Held, Planned, RunEvent, RunProgress, Unstarted, Waiting
 from bench.execution.tasks import Loss, Progress, Retried, Slot, Started, Task
 from bench.experiment.grid import Cell

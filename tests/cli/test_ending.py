@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.cli.run_session import STOPPING
+from bench.cli.display import STOPPING
 from bench.execution.progress import RunProgress
 from bench.execution.tasks import Slot, Started, Task
 from bench.records import Store

@@ -102,6 +102,12 @@ def test_unprintable_characters_are_replaced(letter: str) -> None:
     assert printable(f"a{letter}b→é") == "a\N{REPLACEMENT CHARACTER}b→é"
 
 
+def test_a_character_newer_than_this_python_is_printed() -> None:
+    unassigned = "\U0003fffd"
+    assert not unassigned.isprintable()
+    assert printable(f"a{unassigned}") == f"a{unassigned}"
+
+
 @pytest.mark.parametrize(
     "variables",
     [

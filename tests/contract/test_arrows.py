@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,18 @@ def _imports(folder: str) -> Iterator[tuple[Path, set[str]]]:
         yield path, names
 
 
+def _imported(tree: ast.Module, package: str, modules: set[str]) -> Iterator[str]:
+    """Yield the modules that a module imports, also in functions and for types."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: 1 - node.level or None] if node.level else []
+            home = ".".join([*above, *filter(None, [node.module])])
+            names = (f"{home}.{alias.name}" for alias in node.names)
+            yield from (name if name in modules else home for name in names)
+
+
 def _package(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
@@ -72,6 +85,18 @@ def test_no_package_imports_those_above_it_a_plug_in_by_name_or_the_command_line
             assert "bench.cli" not in map(_package, names), path
         for folder, forbidden in FORBIDDEN.items():
             assert not path.is_relative_to(ROOT / folder) or not forbidden & set(map(_package, names)), path
+
+
+@pytest.mark.clone
+def test_no_modules_import_each_other_not_even_in_functions_or_for_types() -> None:
+    trees: dict[str, tuple[ast.Module, str]] = {}
+    for path, tree in _trees("bench").items():
+        home = ".".join(path.parent.relative_to(ROOT).parts)
+        trees[home if path.stem == "__init__" else f"{home}.{path.stem}"] = tree, home
+    modules = {*trees}
+    graph = {name: {*_imported(*found, modules)} & modules - {name} for name, found in trees.items()}
+    assert graph["bench.contract.method"] >= {"bench.contract.context"}
+    TopologicalSorter(graph).prepare()  # raises CycleError, with the circle
 
 
 @pytest.mark.clone

@@ -379,9 +379,9 @@ def test_what_a_library_prints_is_no_answer_about_a_file(tmp_path: Path) -> None
     """The answer that followed was once taken for that about the next file, whatever it holds."""
     program = """
 import os
-from bench.data.formats import probe
-probe.read_through = lambda path: os.write(1, b"noise of a library\\n")
-probe._serve()
+from bench.data.formats import probed
+probed.read_through = lambda path: os.write(1, b"noise of a library\\n")
+probed._serve()
 """
     paths = [tmp_path / "a.npz", tmp_path / "b.npz"]
     for path in paths:

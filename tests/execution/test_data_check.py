@@ -74,7 +74,8 @@ def test_a_path_that_is_no_file_is_wrong_usage(tmp_path: Path, kind: str) -> Non
         path.symlink_to(tmp_path / "fifo")
     elif kind == "folder":
         path.mkdir()
-    with data_opened_here(), pytest.raises(UsageError, match=r"no file|no dataset"):
+    wrong = "neither a file nor a folder" if kind == "pipe" else "no file|no dataset"
+    with data_opened_here(), pytest.raises(UsageError, match=wrong):
         describe_sources([str(path)], tmp_path, "quick")
 
 

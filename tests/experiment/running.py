@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry
-from bench.experiment.cell import Finished, run_cell
+from bench.experiment.cell import Finished
 from bench.experiment.run_context import RunContext
+from bench.experiment.running import run_cell
 from bench.records import Record, Result
 from bench.records.snapshot import Snapshot
 from tests.grid import cells_of

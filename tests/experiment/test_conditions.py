@@ -13,10 +13,10 @@ import bench
 from bench.conditions import conditions, parse_conditions
 from bench.conformance.samples import Sample
 from bench.contract import Unsupported, UsageError
-from bench.experiment.cell import run_cell
 from bench.experiment.conditions import under_condition
 from bench.experiment.grid import Cell, Request, describe_data, plan
 from bench.experiment.run_context import RunContext
+from bench.experiment.running import run_cell
 from bench.records.schema import Record
 from tests.experiment.running import done
 from tests.grid import write_bundle

@@ -21,9 +21,10 @@ from bench.data import load_dataset
 from bench.evaluation import expected_random_ap
 from bench.evaluation.protocols import FURTHER_PROTOCOLS, further_protocols
 from bench.execution.grid_runner import remaining
-from bench.experiment.cell import Finished, run_cell
+from bench.experiment.cell import Finished
 from bench.experiment.refit import RefitFailed, refit
 from bench.experiment.run_context import RunContext, keeping
+from bench.experiment.running import run_cell
 from bench.records.encoding import decode_per_query, encode_per_query
 from bench.records.schema import check_record
 from bench.records.store import Store

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from bench import registry
-from bench.experiment.cell import Finished, run_cell
+from bench.experiment.cell import Finished
+from bench.experiment.running import run_cell
 from tests.experiment.running import context, done, run, seen
 from tests.grid import cells_of, only_plugins
 from tests.probes import WAYS, settings_seen

@@ -11,9 +11,9 @@ import pytest
 import bench
 from bench.conditions import conditions, parse_conditions
 from bench.contract import Split
-from bench.experiment.cell import run_cell
 from bench.experiment.grid import Request, describe_data, plan
 from bench.experiment.run_context import RunContext
+from bench.experiment.running import run_cell
 from tests.experiment.reachable import SEEN, Looking, holds_rows, same
 from tests.grid import only_plugins, write_bundle
 

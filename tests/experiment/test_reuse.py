@@ -11,11 +11,11 @@ import pytest
 from bench.execution.data_check import describe_sources
 from bench.execution.grid_runner import run_cells
 from bench.execution.local import run_inline
-from bench.experiment.cell import run_cell
 from bench.experiment.cost import expect
 from bench.experiment.grid import Cell, Request, plan
 from bench.experiment.reuse import clean_twin, reused
 from bench.experiment.run_context import RunContext
+from bench.experiment.running import run_cell
 from bench.records import Store
 from bench.records.files import record_files
 from tests.experiment.running import done

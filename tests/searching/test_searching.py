@@ -205,14 +205,23 @@ def test_an_index_finds_most_of_what_exact_search_finds(similarity: Any) -> None
         FaissIndex(similarity, gallery).nearest(queries, 10),
         exact(similarity, queries, gallery, 10),
     )
-    assert recall(found, nearest) > 0.8
+    assert recall(similarity, queries, gallery, found) > 0.8
     assert found.scores[:, 0] == pytest.approx(nearest.scores[:, 0], rel=1e-3)
 
 
 def test_recall_counts_the_exact_results_that_were_found() -> None:
-    wanted = exact("dot", np.ones((1, 1)), np.arange(10.0)[:, None], 4)
+    query, gallery = np.ones((1, 1)), np.arange(10.0)[:, None]
+    wanted = exact("dot", query, gallery, 4)
     missed = wanted._replace(rows=np.array([[9, 8, 0, -1]]))
-    assert (recall(wanted, wanted), recall(missed, wanted)) == (1.0, 0.5)
+    assert [recall("dot", query, gallery, one) for one in (wanted, missed)] == [1.0, 0.5]
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "euclidean"])
+def test_recall_counts_equally_near_items_whichever_of_them_were_found(similarity: Any) -> None:
+    gallery = np.repeat(np.eye(3), 5, axis=0) * (1 + 1e-9 * np.arange(15))[:, None]
+    wanted = exact(similarity, np.eye(3), gallery, 2)
+    others = wanted._replace(rows=np.array([[3, 4], [8, 9], [2, 13]]))
+    assert recall(similarity, np.eye(3), gallery, others) == pytest.approx(5 / 6)
 
 
 def test_the_command_states_the_recall_of_an_index(kept: Kept) -> None:

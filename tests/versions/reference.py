@@ -19,9 +19,10 @@ import numpy as np
 from bench import registry
 from bench.conditions import conditions, parse_conditions
 from bench.execution.data_check import describe_sources
-from bench.experiment.cell import Finished, run_cell
+from bench.experiment.cell import Finished
 from bench.experiment.grid import Cell, Request, plan
 from bench.experiment.run_context import RunContext
+from bench.experiment.running import run_cell
 from bench.records.protocols import base_of
 from tests.grid import data_opened_here, write_bundle
 
