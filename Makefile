@@ -8,6 +8,8 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 OLDEST := $(OLDEST_VENV)/bin/python
 JOBS ?= 2
+# One more than the cores: many tests wait for processes.
+TEST_JOBS ?= 3
 DATA ?= data
 
 # Without compiled files every process that a run or a test starts would compile the package again.
@@ -59,13 +61,13 @@ lint: $(VENV)/.dev-ready
 	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then MYPY_NUM_WORKERS=$(JOBS) $(BIN)/mypy; fi
 
 test: lint
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist worksteal
 
 coverage: $(VENV)/.dev-ready
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist worksteal --cov --cov-report=term --cov-fail-under=95
 
 test-all: lint $(VENV)/.slow-oracles-ready
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "slow or not slow"
+	$(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist worksteal -m "slow or not slow"
 
 $(OLDEST_VENV)/.ready: pyproject.toml constraints-oldest.txt
 	test -x $(OLDEST) || $(OLDEST_PYTHON) -m venv $(OLDEST_VENV)
@@ -73,8 +75,8 @@ $(OLDEST_VENV)/.ready: pyproject.toml constraints-oldest.txt
 	touch $@
 
 test-oldest: $(OLDEST_VENV)/.ready
-	$(OLDEST) -m pytest -q -n $(JOBS) --dist worksteal
-	$(OLDEST) -m pytest -q -n $(JOBS) -m "slow or not slow" tests/analysis/test_other_statistics.py
+	$(OLDEST) -m pytest -q -n $(TEST_JOBS) --dist worksteal
+	$(OLDEST) -m pytest -q -n $(TEST_JOBS) -m "slow or not slow" tests/analysis/test_other_statistics.py
 	$(OLDEST) -m mkdocs build --strict --quiet --site-dir build/site-oldest
 
 # The wheel is made from the source distribution. The tests run beside the documents, where no package of the
@@ -87,7 +89,7 @@ test-wheel: $(VENV)/.dev-ready
 	$(WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt "$$(ls build/release/*.whl)[tests]"
 	mkdir -p build/wheel-tests
 	cp -R tests docs .github *.md *.txt CITATION.cff LICENSE MANIFEST.in NOTICE pyproject.toml Makefile build/wheel-tests
-	cd build/wheel-tests && $(abspath $(WHEEL_VENV))/bin/python -m pytest -q -p tests.installed -n $(JOBS) --dist worksteal -m "not slow and not drill and not clone"
+	cd build/wheel-tests && $(abspath $(WHEEL_VENV))/bin/python -m pytest -q -p tests.installed -n $(TEST_JOBS) --dist worksteal -m "not slow and not drill and not clone"
 
 drill: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest -q tests -m drill
