@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 OLDEST := $(OLDEST_VENV)/bin/python
 JOBS ?= 2
 # One more than the cores: many tests wait for processes.
-TEST_JOBS ?= 3
+TEST_JOBS ?= $(shell expr $(JOBS) + 1)
 DATA ?= data
 
 # Without compiled files every process that a run or a test starts would compile the package again.
