@@ -200,7 +200,7 @@ def results(
     Raises:
         UsageError: if the folder has no records, or none of such a method, dataset, variant or protocol.
     """
-    records, problems = _believed(Store(Path(path)))
+    records, problems = _sound(Store(Path(path)))
     for sentence in problems:
         warnings.warn(f"left out: {sentence}", stacklevel=2)
     if not records:
@@ -213,7 +213,7 @@ def results(
     return frame_of(records, chosen, words_of(protocols), selection)
 
 
-def _believed(store: Store) -> tuple[list[Record], list[str]]:
+def _sound(store: Store) -> tuple[list[Record], list[str]]:
     """Return the records whose values per query agree with their numbers, and a sentence for each other."""
     records, problems = [], []
     for record in store.records():

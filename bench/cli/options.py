@@ -155,36 +155,36 @@ def _load_plugins(files: Sequence[Path], *, warn_of_others: bool) -> None:
         warn(f"left out: {problem.reason}")
 
 
-def _described(owner: Callable[..., Any]) -> tuple[str, dict[str, str]]:
+def _described(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     """Return a docstring without its last section, and that section's text by parameter or field."""
-    text, *section = re.split(r"\n(?:Args|Attributes):\n", inspect.getdoc(owner) or "")
+    text, *section = re.split(r"\n(?:Args|Attributes):\n", inspect.getdoc(function) or "")
     entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section[0], re.MULTILINE) if section else []
     return text.strip(), {name: " ".join(words.split()) for name, words in entries}
 
 
-def _fields(owner: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
+def _fields(function: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
     """Return name, type and default (`inspect.Parameter.empty` if none) of each parameter or field."""
-    hints = inspect.get_annotations(owner, eval_str=True)
+    hints = inspect.get_annotations(function, eval_str=True)
     return [
         (parameter.name, hints[parameter.name], parameter.default)
-        for parameter in inspect.signature(owner).parameters.values()
+        for parameter in inspect.signature(function).parameters.values()
     ]
 
 
-def _collected(owner: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def _collected(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a function or dataclass from the values of its command's options."""
     return {
         name: hint(**_collected(hint, values))
         if isinstance(hint, type) and is_dataclass(hint)
         else values[name]
-        for name, hint, _ in _fields(owner)
+        for name, hint, _ in _fields(function)
     }
 
 
-def _parameters(owner: Callable[..., Any]) -> list[click.Parameter]:
-    helps = _described(owner)[1]
+def _parameters(function: Callable[..., Any]) -> list[click.Parameter]:
+    helps = _described(function)[1]
     parameters: list[click.Parameter] = []
-    for name, hint, default in _fields(owner):
+    for name, hint, default in _fields(function):
         group = is_dataclass(hint)
         parameters += _parameters(hint) if group else [_parameter(name, hint, default, helps.get(name, ""))]
     return parameters

@@ -335,10 +335,10 @@ class _Roles:
             labels = [role for role in found.roles if role[:2] == (part, "labels")]
             with_ids = all(found.of(part, "ids", name) for name in here)
             if len(labels) == 1 and (found.paired or with_ids):  # those of one modality are those of all
-                owner = labels[0].modality
+                modality = labels[0].modality
                 found.roles.setdefault(Role(part, "labels", ""), found.roles[labels[0]])
-                if owner and with_ids:
-                    found.roles.setdefault(Role(part, "ids", ""), str(found.of(part, "ids", owner)))
+                if modality and with_ids:
+                    found.roles.setdefault(Role(part, "ids", ""), str(found.of(part, "ids", modality)))
             for name in here:
                 if found.of(part, "labels", name) is None:
                     key = f"{found.features(part)[name]}_labels"

@@ -113,10 +113,10 @@ def _rank_leading(parts: Iterable[Array], relevant: Array, b: int, k: int) -> Ra
     leading[row, within] = keys
     leading.sort(axis=1)
     marked, first, size, hits, tied = marked_and_tied(leading, int(np.count_nonzero(keys & 1)))
-    row, place = np.divmod(marked, leading.shape[1])
+    row, position = np.divmod(marked, leading.shape[1])
     begin = np.searchsorted(row, np.arange(b))
     above = np.full((b, int(relevant.sum())), n - 1)
-    above[row, np.arange(len(row)) - begin[row]] = place
+    above[row, np.arange(len(row)) - begin[row]] = position
     row, before = np.divmod(first, leading.shape[1])
     return _tied(above, TieGroups(row, hits - begin[row], tied, before, size), n)
 

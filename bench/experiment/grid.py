@@ -253,8 +253,8 @@ def _check(request: Request, data: Mapping[str, DataSource]) -> None:
     settings["*"] = set().union(*settings.values())
     for method, changes in request.overrides.items():
         for key in sorted(changes.keys() - settings[method]):
-            owner = "any of the methods" if method == "*" else method
-            raise registry.unknown(f"setting of {owner}", key, settings[method])
+            scope = "any of the methods" if method == "*" else method
+            raise registry.unknown(f"setting of {scope}", key, settings[method])
 
 
 class Shard(NamedTuple):

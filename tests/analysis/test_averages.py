@@ -179,7 +179,7 @@ def test_without_a_difference_4_to_6_percent_are_called_different(
         ((240, 120), {"seeds": 1, "seed_spread": 0.0}),
     ],
 )
-def test_93_to_97_percent_of_the_intervals_hold_the_truth(
+def test_93_to_97_percent_of_the_intervals_hold_the_true_difference(
     queries: tuple[int, ...], design: dict[str, float]
 ) -> None:
     random, inside = np.random.default_rng(11), 0

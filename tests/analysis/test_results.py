@@ -94,8 +94,8 @@ RECORDS = [
 )
 def test_a_filter_admits_what_fits_every_field_that_is_given(chosen: dict[str, Any], kept: set[int]) -> None:
     wanted = Filter(**chosen)
-    assert {place for place, record in enumerate(RECORDS) if wanted.admits(record)} == kept
-    assert wanted.of(RECORDS) == [RECORDS[place] for place in sorted(kept)]
+    assert {index for index, record in enumerate(RECORDS) if wanted.admits(record)} == kept
+    assert wanted.of(RECORDS) == [RECORDS[index] for index in sorted(kept)]
     wanted.require_known(RECORDS)
 
 

@@ -145,20 +145,20 @@ def test_an_absent_file_or_one_without_arrays_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "error", "noun"),
+    ("target", "name", "error", "noun"),
     [
         (Path, "open", PermissionError(13, "Permission denied"), "permissions"),
         (np.lib.format, "read_array_header_1_0", MemoryError(), "memory"),
     ],
 )
 def test_a_file_that_may_not_or_cannot_be_read_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, error: Exception, noun: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: Any, name: str, error: Exception, noun: str
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
 
     path = write_npz(tmp_path / "x.npz", {"X": MATRIX})
-    monkeypatch.setattr(owner, name, fail)
+    monkeypatch.setattr(target, name, fail)
     with pytest.raises(DataError, match=noun):
         read(path)
 

@@ -311,7 +311,7 @@ def cycle(file: Any, _: Path) -> None:
     [external_link, external_storage, virtual, soft_link, never_written, cycle],
     ids=lambda f: f.__name__,
 )
-def test_nothing_outside_of_an_hdf5_file_is_followed_and_no_size_believed(
+def test_nothing_outside_of_an_hdf5_file_is_followed_and_every_size_is_checked(
     tmp_path: Path, make: Callable[[Any, Path], None]
 ) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:

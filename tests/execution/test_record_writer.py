@@ -306,7 +306,7 @@ def forged(files: Mapping[str, bytes], kind: str) -> dict[str, bytes]:
         {"files": None},  # its record is not on the disk
     ],
 )
-def test_a_record_or_model_from_another_machine_is_not_believed_unless_it_is_sound(
+def test_a_record_or_model_from_another_machine_is_refused_unless_it_is_sound(
     six: list[Cell], tmp_path: Path, answer: dict[str, Any]
 ) -> None:
     fields = dict(answer)

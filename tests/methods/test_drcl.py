@@ -87,14 +87,14 @@ def test_encoder_has_no_last_bias_and_starts_in_the_releases_range() -> None:
 
 
 @pytest.fixture(scope="module")
-def story() -> Golden:
+def stored() -> Golden:
     return golden("drcl_train")
 
 
 class Replayed(Released):
     """The released run: its weights, its orders of rows, its partners; every batch's loss written down."""
 
-    story: Golden
+    stored: Golden
     losses: dict[tuple[str, str], list[float]]
     priors: dict[str, list[Tensor]]
 
@@ -107,20 +107,20 @@ class Replayed(Released):
 
     def new_prior(self, data: DeviceSplit) -> Prototypes:
         prior = super().new_prior(data)
-        prior.weight.data.copy_(torch.tensor(self.story["W_init"]))
+        prior.weight.data.copy_(torch.tensor(self.stored["W_init"]))
         return prior
 
     def new_encoder(self, stage: str, name: str, data: DeviceSplit) -> nn.Sequential:
         self.phase = stage
         encoder = super().new_encoder(stage, name, data)
-        encoder.load_state_dict(weights(self.story, f"{stage}_init_v{name}"))
+        encoder.load_state_dict(weights(self.stored, f"{stage}_init_v{name}"))
         return encoder
 
     def plan(self, track: str, data: DeviceSplit) -> Plan:
-        return GivenOrder(self.story[f"{self.phase}_order_v{track}"], 16, track, keep_rest=False)
+        return GivenOrder(self.stored[f"{self.phase}_order_v{track}"], 16, track, keep_rest=False)
 
     def partners(self, name: str, clock: Clock, count: int) -> Tensor:
-        return torch.tensor(self.story[f"rsc_aug_perm_v{name}"][clock.epoch - 1, clock.iteration % 3])
+        return torch.tensor(self.stored[f"rsc_aug_perm_v{name}"][clock.epoch - 1, clock.iteration % 3])
 
     def _listen(self, stage: str, track: Any) -> None:
         step, losses = track.steps[0], self.losses.setdefault((stage, track.name), [])
@@ -142,66 +142,66 @@ class Replayed(Released):
             track.after_epoch = noted
 
 
-def weights(story: Golden, prefix: str) -> dict[str, Tensor]:
+def weights(stored: Golden, prefix: str) -> dict[str, Tensor]:
     """Return an encoder's state from the stored layers ``fc1``, ``fc2``, ``fc3``."""
-    return layers(story, {str(2 * index): f"{prefix}_fc{index + 1}" for index in range(3)})
+    return layers(stored, {str(2 * index): f"{prefix}_fc{index + 1}" for index in range(3)})
 
 
-def part(story: Golden, name: str) -> Split:
-    labels = story[f"{name}_label"]
-    modalities = {v: Modality(story[f"{name}_x{v}"], labels) for v in ("0", "1")}
+def part(stored: Golden, name: str) -> Split:
+    labels = stored[f"{name}_label"]
+    modalities = {v: Modality(stored[f"{name}_x{v}"], labels) for v in ("0", "1")}
     return Split(modalities, n_classes=5, pairing="natural")
 
 
 @pytest.fixture(scope="module")
-def replayed(story: Golden) -> Replayed:
+def replayed(stored: Golden) -> Replayed:
     rates: dict[str, Any] = {
-        "lr": dict(zip("01", story["lr_rsc"].tolist(), strict=True)),
-        "spl_lr": float(story["lr_spl"]),
+        "lr": dict(zip("01", stored["lr_rsc"].tolist(), strict=True)),
+        "spl_lr": float(stored["lr_spl"]),
     }
     widths: dict[str, Any] = {"batch_size": 16, "hidden": (24, 24), "dim": 16}
     method = Replayed(DRCLSettings(epochs=4, faithful_to="release", **rates, **widths))
-    method.story = story
+    method.stored = stored
     method.context = Context()
-    return fitted(method, part(story, "train"), part(story, "val"), method.context)
+    return fitted(method, part(stored, "train"), part(stored, "val"), method.context)
 
 
 @pytest.mark.parametrize("v", ["0", "1"])
 class TestReleasedProcedureIsFollowedStepByStep:
     """Every stored number of the released run, for each of its two modalities."""
 
-    def test_priors_and_losses_of_spl(self, replayed: Replayed, story: Golden, v: str) -> None:
-        assert_allclose(replayed.priors[v][0], story["W_init"], rtol=0, atol=0)
-        assert_allclose(torch.stack(replayed.priors[v]), story[f"spl_W_after_epoch_v{v}"], atol=2e-5)
-        assert_allclose(replayed.losses["spl", v][3:], story["spl_loss"][int(v)].ravel(), rtol=1e-4)
+    def test_priors_and_losses_of_spl(self, replayed: Replayed, stored: Golden, v: str) -> None:
+        assert_allclose(replayed.priors[v][0], stored["W_init"], rtol=0, atol=0)
+        assert_allclose(torch.stack(replayed.priors[v]), stored[f"spl_W_after_epoch_v{v}"], atol=2e-5)
+        assert_allclose(replayed.losses["spl", v][3:], stored["spl_loss"][int(v)].ravel(), rtol=1e-4)
 
-    def test_quality_and_choice(self, replayed: Replayed, story: Golden, v: str) -> None:
+    def test_quality_and_choice(self, replayed: Replayed, stored: Golden, v: str) -> None:
         quality = replayed.context.trace.column(f"quality/{v}", "spl")
-        assert_allclose(np.array(quality, float), story[f"spl_quality_train_v{v}"], rtol=1e-4)
-        assert replayed.notes()["prior"] == str(story["spl_chosen_view"])
-        assert_allclose(replayed.prior.weight, story["spl_W_returned"], atol=2e-5)
+        assert_allclose(np.array(quality, float), stored[f"spl_quality_train_v{v}"], rtol=1e-4)
+        assert replayed.notes()["prior"] == str(stored["spl_chosen_view"])
+        assert_allclose(replayed.prior.weight, stored["spl_W_returned"], atol=2e-5)
 
-    def test_losses_of_rsc(self, replayed: Replayed, story: Golden, v: str) -> None:
+    def test_losses_of_rsc(self, replayed: Replayed, stored: Golden, v: str) -> None:
         trace = replayed.context.trace
-        assert_allclose(replayed.losses["rsc", v], story[f"rsc_train_loss_v{v}"].ravel(), rtol=1e-4)
+        assert_allclose(replayed.losses["rsc", v], stored[f"rsc_train_loss_v{v}"].ravel(), rtol=1e-4)
         values = np.array(trace.column(f"validation_loss/{v}", "rsc"), float)
-        assert_allclose(values, story[f"rsc_val_loss_v{v}"], rtol=1e-4)
+        assert_allclose(values, stored[f"rsc_val_loss_v{v}"], rtol=1e-4)
         epochs = replayed.checkpoints()["best"].epoch
         assert isinstance(epochs, dict)
-        assert epochs[v] == story[f"rsc_best_epoch_v{v}"]
+        assert epochs[v] == stored[f"rsc_best_epoch_v{v}"]
 
-    def test_final_weights_and_test_features(self, replayed: Replayed, story: Golden, v: str) -> None:
-        for key, value in weights(story, f"rsc_final_v{v}").items():
+    def test_final_weights_and_test_features(self, replayed: Replayed, stored: Golden, v: str) -> None:
+        for key, value in weights(stored, f"rsc_final_v{v}").items():
             assert_allclose(replayed.encoders[v].state_dict()[key], value, rtol=1e-3, atol=2e-5)
-        z = replayed.embed(v, story[f"test_x{v}"])
-        assert_allclose(z, story[f"rsc_test_features_v{v}"], rtol=1e-3, atol=1e-4)
+        z = replayed.embed(v, stored[f"test_x{v}"])
+        assert_allclose(z, stored[f"rsc_test_features_v{v}"], rtol=1e-3, atol=1e-4)
         posterior = (torch.tensor(z) @ replayed.prior.weight).softmax(dim=1)
-        assert_allclose(posterior, story[f"rsc_test_posterior_v{v}"], rtol=1e-3)
+        assert_allclose(posterior, stored[f"rsc_test_posterior_v{v}"], rtol=1e-3)
 
 
-def test_released_test_map_is_met(replayed: Replayed, story: Golden) -> None:
-    found = validation_map(replayed, part(story, "test"))
-    assert_allclose([found["0>1"], found["1>0"]], story["rsc_map_all"][[0, 1], [1, 0]], atol=1e-4)
+def test_released_test_map_is_met(replayed: Replayed, stored: Golden) -> None:
+    found = validation_map(replayed, part(stored, "test"))
+    assert_allclose([found["0>1"], found["1>0"]], stored["rsc_map_all"][[0, 1], [1, 0]], atol=1e-4)
 
 
 def drcl(settings: DRCLSettings) -> DRCL:

@@ -104,9 +104,9 @@ def test_only_the_generators_learn_from_their_loss_and_only_the_critic_from_its_
     train = DeviceSplit(separable({"image": 24, "text": 24}), "cpu")
     stage = next(method.stages(train, Context(scope=("small",))))
     generators = nn.ModuleList(method.encoders.values())
-    for step, owner in zip(stage.tracks[0].steps, (method.critic, generators), strict=True):
+    for step, trained in zip(stage.tracks[0].steps, (method.critic, generators), strict=True):
         held = {id(value) for group in step.optimiser.param_groups for value in group["params"]}
-        assert held == {id(value) for value in owner.parameters()}
+        assert held == {id(value) for value in trained.parameters()}
 
 
 @pytest.mark.parametrize(
