@@ -179,6 +179,8 @@ def device_maps(
 def measured(ranked: Ranked, rule: Protocol) -> Values:
     """Return the values of a protocol whose ties are expectations."""
     values, unknown = _MEASURES[rule.measure](ranked, rule)
+    if rule.bounded:
+        values = values.clamp_max(1.0)  # a rounding error may exceed it
     nothing = ranked.total == 0
     empty = float("nan") if rule.empty == "skip" else 0.0 if rule.bounded else ranked.n + 1.0
     return torch.where(nothing, empty, values), unknown & ~nothing

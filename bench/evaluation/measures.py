@@ -43,9 +43,14 @@ def measure_of(protocol: Protocol) -> Measure:
         k = ranks.n_gallery if protocol.k is None else min(protocol.k, ranks.n_gallery)
         if protocol.measure != "map" or protocol.denominator == "first":
             ranks = in_order(ranks, protocol.ties)
-        return compute(ranks, k, protocol)[:, None]
+        return within_bounds(compute(ranks, k, protocol), protocol)[:, None]
 
     return measure
+
+
+def within_bounds(values: Vector, protocol: Protocol) -> Vector:
+    """Return values per query of which none exceeds 1 by a rounding error; ranks have no such bound."""
+    return np.asarray(np.minimum(values, 1.0)) if protocol.bounded else values
 
 
 def precision_at_measure(ks: Sequence[int], empty: EmptyRule = "zero") -> Measure:
@@ -54,7 +59,7 @@ def precision_at_measure(ks: Sequence[int], empty: EmptyRule = "zero") -> Measur
     def measure(ranks: Ranks) -> Matrix:
         if ranks.above.shape[1] == 0:
             return _nothing(len(ranks.above), len(ks), empty)
-        return np.asarray(expected_hits(ranks, ks) / np.asarray(ks))
+        return np.asarray(np.minimum(expected_hits(ranks, ks) / np.asarray(ks), 1.0))
 
     return measure
 

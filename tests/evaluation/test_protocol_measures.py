@@ -19,14 +19,17 @@ from hypothesis import strategies as st
 from bench.contract import Array, Modality, Split, UsageError
 from bench.evaluation import (
     Protocol,
+    Ranking,
     average_precision,
     evaluate,
     rank_embeddings,
     rank_similarities,
     standard_protocols,
 )
+from bench.evaluation.inputs import label_sets
 from bench.evaluation.measures import interpolated_precision_measure
 from bench.evaluation.protocols import FURTHER_PROTOCOLS, MeasureName, further_protocols
+from bench.evaluation.similarity import embedded_side
 from bench.evaluation.ties import first_hits
 from tests.evaluation.samples import AsGiven, Cubes
 
@@ -70,6 +73,29 @@ def _value(rule: Protocol, gains: Sequence[int]) -> float:
         "mrr": 1 / ranks[0],
     }
     return values.get(rule.measure, float(ranks[0]))
+
+
+BOUNDED = ("map@all", "map@5/hits", "map@5/min", "map@9/first", "ndcg@all", "ndcg@100", "ndcg@5", "mrr/class")
+SHARES = tuple(map(Protocol.parse, (*BOUNDED, "recall@5/class", "precision@5", "precision@10")))
+
+
+@pytest.mark.parametrize("device", [None, "cpu"], ids=["NumPy", "torch"])
+def test_no_rounding_error_takes_a_value_above_one(device: str | None) -> None:
+    """A record is refused that holds such a value; a perfect ranking is a usual one."""
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        queries, items = rng.integers(0, 3, 20), rng.integers(0, 3, int(rng.integers(5, 110)))
+        shared = np.equal.outer(queries, items) * 1.0
+        tied = shared * rng.integers(0, 2) + rng.integers(0, 4, shared.shape) * 0.1
+        for given_ in (shared, tied):
+            sets = [label_sets(labels, len(labels), "labels") for labels in (queries, items)]
+            ranking = rank_similarities(given_, queries, items) if device is None else None
+            if ranking is None:
+                rows = [np.eye(3)[labels] for labels in (queries, items)]
+                sides = [embedded_side(*one, "float32", "rows") for one in zip(rows, sets, strict=True)]
+                ranking = Ranking.of_sides(*sides, device=device)
+            for name, values in ranking.evaluate(SHARES)[0].items():
+                assert values.max() <= 1.0, name
 
 
 @st.composite
