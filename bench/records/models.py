@@ -49,7 +49,8 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         identity: of the cell, with method, variant, settings and data.
         modalities: that it embeds, by name.
         n_classes: number of classes C.
-        classes: names by number; empty if the classes have none.
+        classes: names by number; empty if the classes have none. They are those of the dataset, also under a
+            condition that leaves the model fewer classes.
         selected: the selected epoch; None in closed form.
         facts: of the method's `State`.
         versions: of Python and the libraries that trained it.
@@ -73,7 +74,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     def __post_init__(self) -> None:
         if (self.arrays is None) != bool(self.reason):
             raise ValueError("a model has either arrays or a reason for their absence")
-        if len(self.classes) not in (0, self.n_classes):
+        if self.classes and len(self.classes) < self.n_classes:
             raise ValueError(f"there are {len(self.classes)} names for {self.n_classes} classes")
 
     @property

@@ -102,6 +102,17 @@ def test_the_run_states_how_many_models_it_kept_and_why_not_all(kept: Kept) -> N
             load_method(record, kept.results)
 
 
+def test_a_condition_that_takes_classes_away_costs_no_model(tmp_path: Path) -> None:
+    arrays = dict(np.load(write_bundle(tmp_path / "small.npz", rows=120, classes=5)))
+    bundle = tmp_path / "named.npz"
+    np.savez(bundle, **arrays, class_names=np.array(["a", "b", "c", "d", "e"]))
+    run(tmp_path / "results", bundle, "mcca,drcl", "--keep-models", "--conditions", "unseen@0.4").check(0)
+    for record in Store(tmp_path / "results").records():
+        model = load_method(record, tmp_path / "results")
+        assert model.classes == ("a", "b", "c", "d", "e")
+        assert len(model.embed("image", arrays["test_image"])) == len(arrays["test_image"])
+
+
 def test_keeping_models_changes_no_number(kept: Kept, tmp_path: Path) -> None:
     assert run(tmp_path, kept.bundle, "mrl,drcl").status == 0
     for record in Store(tmp_path).records():
