@@ -171,14 +171,17 @@ def _has_mean(row: Row | None) -> bool:
 
 
 class AgainstReference(NamedTuple):
-    """The reference against one other method, with p-values, and probabilities of the Bayesian test."""
+    """The reference against one other method, with p-values, and probabilities of the Bayesian test.
+
+    The probabilities are None for ranks such as ``medr``, since equivalence is a difference of mAP.
+    """
 
     wilcoxon: float  # two-sided, of the signed-rank test
     adjusted: float  # the same after Holm over all other methods
     nemenyi: float  # among all pairs
-    better: float
-    equivalent: float
-    worse: float
+    better: float | None
+    equivalent: float | None
+    worse: float | None
 
 
 @dataclass(frozen=True)
@@ -204,10 +207,13 @@ def dataset_tests_of(block: Block) -> DatasetTests | None:
     if block.reference:
         index = block.methods.index(block.reference)
         rivals = [number for number in range(methods) if number != index]
-        tests = pairwise[index, rivals], bayesian_signed_rank(merits[index], merits[rivals])
-        rows = np.column_stack([*wilcoxon_against(merits, index), *tests]).tolist()
+        tests = np.column_stack([*wilcoxon_against(merits, index), pairwise[index, rivals]]).tolist()
+        states: list[list[float | None]] = [[None] * 3] * len(rivals)
+        if not is_rank(block.about.protocol):
+            states = bayesian_signed_rank(merits[index], merits[rivals]).tolist()
         against = {
-            block.methods[rival]: AgainstReference(*row) for rival, row in zip(rivals, rows, strict=True)
+            block.methods[rival]: AgainstReference(*row, *state)
+            for rival, row, state in zip(rivals, tests, states, strict=True)
         }
     average, least = ranks(merits).mean(axis=1), critical_difference(methods, datasets)
     return DatasetTests(block, average, omnibus(merits), least, pairwise, against)

@@ -314,17 +314,17 @@ def with_marks(tables: Sequence[Table], families: Sequence[Family]) -> list[Tabl
                     for direction, entry in row.entries.items()
                 }
                 rows.append(replace(row, entries=entries))
-            table = replace(table, rows=tuple(rows), reference=family.reference)
+            one_seed = any(len(test.seeds) == 1 for test in family.comparisons)
+            table = replace(table, rows=tuple(rows), reference=family.reference, one_seed=one_seed)
         marked.append(table)
     return marked
 
 
 def marks_note(table: Table) -> str:
     """Return the meaning of a table's marks as a sentence."""
-    one_seed = any(entry.seeds == 1 for row in table.rows for entry in row.entries.values())
     return (
         f"{HOLDS}: differs from {table.reference} in this column (randomization test over queries, "
         f"Holm-adjusted p ≤ {ALPHA}), and the 95 % interval over seeds and queries excludes zero; "
         f"{MODELS_ONLY}: these trained models differ, but the interval includes zero."
-        + (" With one seed the interval lacks the variation over seeds." if one_seed else "")
+        + (" With one seed in common the interval lacks the variation over seeds." if table.one_seed else "")
     )

@@ -11,6 +11,7 @@ from bench.analysis.across_datasets import Block, DatasetTests
 from bench.analysis.comparisons import Comparison, Family
 from bench.analysis.statistics import ALPHA, smallest_wilcoxon_p
 from bench.analysis.tables import Direction, Entry, Row, Table, direction_name
+from bench.signed import signed
 
 _MODELS_ONLY = "different with these trained models, but not beyond the variation over seeds, from"
 _SAME = "not significantly different from"
@@ -33,7 +34,7 @@ def verdict(test: Comparison) -> str:
         )
     return (
         f"{words}no significant difference (adjusted p = {test.adjusted:.3g} > {ALPHA}); this does not prove "
-        f"equality: the interval goes from {test.interval.low:+.4f} to {test.interval.high:+.4f}"
+        f"equality: the interval goes from {' to '.join(signed(end, '+.4f') for end in test.interval[:2])}"
     )
 
 
@@ -142,7 +143,7 @@ class RankInTable(NamedTuple):
     column: Direction  # direction, or the average
     entry: Entry  # the row's number, over all its seeds
     rank: int  # 1 is best; equal numbers share the better rank
-    of: int  # rows with a number in this column
+    of: int  # competing rows with a number in this column, and the row itself
     best: str  # label of the best of the other rows
     best_mean: float | None  # its number; None where no other row has one
     points: dict[str, float]  # what the reference points other than the row reach, by label
@@ -161,15 +162,18 @@ def row_with_record(table: Table, digest: str) -> Row | None:
 def ranks_in_table(table: Table, row: Row) -> list[RankInTable]:
     """Return a row's rank in every column that has a number for it.
 
-    Reference points do not compete, except that one of them is itself the row.
+    Rows that do not compete for the best number (`Table.competing`) are left out, unless one is the row
+    itself.
     """
-    ranks, sign = [], -1 if table.lower_is_better else 1
+    ranks, sign, competing = [], -1 if table.lower_is_better else 1, table.competing
     for column in table.columns:
-        means: tuple[dict[str, float], dict[str, float]] = {}, {}
+        rivals, points, entry = dict[str, float](), dict[str, float](), row.entries[column]
         for other in table.rows:
             if other is not row and (mean := other.entries[column].mean) is not None:
-                means[other.role == "reference"][other.label] = mean
-        (rivals, points), entry = means, row.entries[column]
+                if other.role == "reference":
+                    points[other.label] = mean
+                elif other in competing:
+                    rivals[other.label] = mean
         if entry.mean is not None:
             rank = 1 + sum(sign * rival > sign * entry.mean for rival in rivals.values())
             best = max(rivals, key=lambda label: sign * rivals[label], default="")

@@ -40,6 +40,7 @@ class ZeroRows(NamedTuple):
     modality: str  # of the rows
     number: int
     rows: int  # of the whole test split and of a separate gallery; 0 where unknown
+    gallery: bool = False  # whether there is such a gallery, so that they may be rows of it
 
     @property
     def words(self) -> str:
@@ -107,6 +108,7 @@ class Table:
     columns: tuple[Direction, ...]  # directions, then the average
     rows: tuple[Row, ...]  # in the roster's order
     reference: str = ""  # label of the row that marks refer to; empty where nothing was tested
+    one_seed: bool = False  # whether a comparison with it has a single seed: the two rows share no more
     effective: str = ""  # level of the condition that the training rows reached; empty for clean data
 
     @property
@@ -242,8 +244,8 @@ def _zero_rows(record: Record, direction: Direction, selection: str) -> list[Zer
     counts = result.zero_rows.get(selection, result.zero_rows.get("none", {}))
     sizes, seed = result.rows, record.identity.seed
     return [
-        ZeroRows(seed, name, counts[name], sizes[name].evaluated if name in sizes else 0)
-        for name in direction
+        ZeroRows(seed, name, counts[name], size.evaluated if size else 0, bool(size and size.gallery))
+        for name, size in ((name, sizes.get(name)) for name in direction)
         if counts.get(name)
     ]
 

@@ -28,6 +28,7 @@ from bench.records.protocols import base_of
 from bench.records.store import Store
 from bench.registry import unknown
 from bench.report.text import made_by, under
+from bench.signed import signed
 
 
 @dataclass(frozen=True)
@@ -138,9 +139,9 @@ def _lines(found: PairwiseComparison) -> Iterator[str]:
             "direction": direction_name(comparison.direction),
             "A": f"{comparison.means[0]:.4f}",
             "B": f"{comparison.means[1]:.4f}",
-            "A - B": f"{comparison.difference:+.4f}",
-            "95 % interval": f"{comparison.interval.low:+.4f} to {comparison.interval.high:+.4f}",
-            "effect": "" if comparison.effect is None else f"{comparison.effect:+.2f}",
+            "A - B": signed(comparison.difference, "+.4f"),
+            "95 % interval": " to ".join(signed(end, "+.4f") for end in comparison.interval[:2]),
+            "effect": "" if comparison.effect is None else signed(comparison.effect, "+.2f"),
             "p": f"{comparison.p:.4f}",
             "p (Holm)": f"{comparison.adjusted:.4f}",
             "queries": comparison.queries,

@@ -15,6 +15,7 @@ from bench.cli.formatting import table
 from bench.evaluation.conventions import AVERAGE, NEAR, WHOLE, Match, Reading
 from bench.evaluation.ties import TieRule
 from bench.plural import counted
+from bench.signed import signed
 
 TIES: Final[tuple[TieRule, ...]] = get_args(TieRule)
 
@@ -122,7 +123,7 @@ def match_lines(printed: float, matches: Sequence[Match]) -> Iterator[str]:
         rules = [match.reading.protocol for match in members]
         ties = ", ".join(dict.fromkeys(rule.ties for rule in rules))
         empty = ", ".join(dict.fromkeys(rule.empty for rule in rules))
-        numbers = f"{members[0].reading.value:.6f}", f"{members[0].difference:+.6f}"
+        numbers = f"{members[0].reading.value:.6f}", signed(members[0].difference, "+.6f")
         rows.append([*parts, ties, empty, *numbers])
     yield f"{printed:g} may be, the nearest first:"
     headings = ["direction", "rule", "similarity", "gallery", "ties", "queries without hits"]

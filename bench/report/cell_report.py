@@ -25,6 +25,7 @@ from bench.records.protocols import base_of
 from bench.records.schema import Metric, Record, Result
 from bench.report.cells import directions_note
 from bench.report.text import dataset_title, made_by, under
+from bench.signed import signed
 
 _WIDTH: Final = 78
 _NOTE: Final = 2 * _WIDTH
@@ -136,7 +137,7 @@ def _data(record: Record) -> Iterator[str | Rows]:
     identity, result = record.identity, record.result
     yield f"{identity.dataset}, {identity.data_kind}, fingerprint {identity.fingerprint[:16]}"
     if identity.condition:
-        level = "" if result is None else f"level that the training rows reached: {result.effective}"
+        level = "" if result is None else f"effective level: {result.effective}"
         facts = f"condition {identity.condition}", level, validation_rows(identity.condition)
         yield "; ".join(filter(None, facts))
     if result is not None:
@@ -198,7 +199,7 @@ def _numbers(result: Result) -> Iterator[str | Rows]:
         if rule != result.selection:
             others = _averages([metric for metric in result.metrics if metric.selection == rule])
             gains = {name: value - averages.get(name, value) for name, value in others.items()}
-            words = (f"{name} {value:.4f} ({gains[name]:+.4f})" for name, value in others.items())
+            words = (f"{name} {value:.4f} ({signed(gains[name], '+.4f')})" for name, value in others.items())
             label = f"{rule} (TEST oracle, never a result)" if rule == "oracle" else rule
             yield f"selection {label} instead, average: {', '.join(words)}"
     yield from (f"selection {rule} has no numbers: refused: {why}" for rule, why in result.refused.items())

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from bench.analysis.groups import Data
-from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Spread
+from bench.analysis.tables import AVERAGE, Direction, Entry, Row, Spread, ZeroRows
 from bench.records.protocols import is_rank
 from bench.report.exhibit import Cell, Emphasis
+from bench.signed import signed
 
 _Key = TypeVar("_Key")
 
@@ -29,7 +30,7 @@ REFERENCE_NOTE: Final = "Reference points do not compete with the methods: {}."
 NO_DIRECTION: Final = "‡"
 """Marks numbers with embeddings of norm zero among them."""
 NO_DIRECTION_NOTE: Final = (
-    f"{NO_DIRECTION} some test rows have no direction, as their embeddings are zero: their similarity to "
+    f"{NO_DIRECTION} some {{}} have no direction, as their embeddings are zero: their similarity to "
     "everything is 0, and ties count by their expectation. They are {}."
 )
 DATA_FIELDS: Final = ("dataset", "data_kind", "profile", "fingerprint", "condition", "device", "harness")
@@ -55,7 +56,7 @@ def number_cell(
     """Return a formatted number, or ``lacking`` without a number."""
     if value is None:
         return Cell(lacking, records=tuple(records))
-    return Cell(format(value, form), number=float(value), records=tuple(records))
+    return Cell(signed(value, form), number=float(value), records=tuple(records))
 
 
 def number_cells(forms: str, *values: float | None, records: Sequence[str] = ()) -> list[Cell]:
@@ -71,7 +72,7 @@ def spread_cell(
     if spread is None:
         return Cell(lacking, missing=bool(lacking))
     deviation = "" if spread.deviation is None else format(spread.deviation, form.removeprefix("+"))
-    text = format(spread.mean, form)
+    text = signed(spread.mean, form)
     return Cell(text, mark=mark, number=spread.mean, records=tuple(records), spread=deviation)
 
 
@@ -112,12 +113,16 @@ def seeds_cell(entries: Iterable[Entry]) -> Cell:
 
 def directions_note(rows: Iterable[Row]) -> list[str]:
     """Return the note on embeddings of norm zero; empty without such embeddings."""
-    found = [
-        f"{row.label}: {', '.join(zeros.words for zeros in row.zeros)}"
-        for row in rows
-        if any(entry.zeros for entry in row.entries.values())
-    ]
-    return [NO_DIRECTION_NOTE.format("; ".join(found))] if found else []
+    return zero_rows_note((row.label, row.zeros) for row in rows)
+
+
+def zero_rows_note(found: Iterable[tuple[str, Sequence[ZeroRows]]]) -> list[str]:
+    """Return the same note of zero rows by what they are rows of."""
+    having = [(name, zeros) for name, zeros in found if zeros]
+    gallery = any(one.gallery for _, zeros in having for one in zeros)
+    words = [f"{name}: {', '.join(one.words for one in zeros)}" for name, zeros in having]
+    which = "rows of the test split or the gallery" if gallery else "test rows"
+    return [NO_DIRECTION_NOTE.format(which, "; ".join(words))] if words else []
 
 
 def given_note(files: Iterable[tuple[str, str]]) -> list[str]:

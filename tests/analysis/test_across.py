@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as files
 import io
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -116,8 +117,18 @@ def test_a_block_is_tested_from_two_methods_and_datasets_on() -> None:
     assert tests.average_ranks.sum() == pytest.approx(15)
     for test in tests.against.values():
         assert test.adjusted >= test.wilcoxon
-        assert test.better + test.equivalent + test.worse == pytest.approx(1)
+        states = [one for one in (test.better, test.equivalent, test.worse) if one is not None]
+        assert len(states) == 3
+        assert sum(states) == pytest.approx(1)
     assert tests.against["c"].nemenyi == tests.nemenyi[0, 2]
+
+
+def test_equivalence_in_map_is_not_tested_for_ranks() -> None:
+    found = block(3, 6)
+    ranked = replace(found, about=found.about._replace(protocol="medr"), scores=1 / found.scores)
+    for test in outcome_of(ranked).against.values():
+        assert (test.better, test.equivalent, test.worse) == (None, None, None)
+        assert 0 < test.wilcoxon <= 1
 
 
 def test_the_words_name_what_few_datasets_cannot_show() -> None:

@@ -40,8 +40,8 @@ def optimism(*records: Record, protocols: Sequence[str] = ("map@all",)) -> list[
     return optimism_of(Results(records, LABELS), protocols)
 
 
-def parts(*records: Record) -> list[Part]:
-    return topic.parts(ReportData(list(records), labels=LABELS, protocols=["map@all"]))
+def parts(*records: Record, protocols: Sequence[str] = ("map@all",)) -> list[Part]:
+    return topic.parts(ReportData(list(records), labels=LABELS, protocols=protocols))
 
 
 def test_it_is_the_mean_and_deviation_over_seeds_of_oracle_minus_best() -> None:
@@ -81,13 +81,19 @@ def test_protocols_are_not_mixed() -> None:
     assert [(one.protocol, one.seeds) for one in found] == [("map@all", (0,)), ("map@50/hits", (1,))]
 
 
+def test_ranks_are_said_to_be_better_where_they_are_lower() -> None:
+    ranked = [traced(seed, protocol="medr") for seed in range(2)]
+    assert "oracle is worse" in page_of(parts(*ranked, protocols=["medr"]))
+    assert "oracle is worse" not in page_of(parts(traced(0), traced(1)))
+
+
 def test_the_page_has_a_table_per_data_and_protocol_and_csv_the_numbers_in_full() -> None:
     records = [traced(seed, data_kind=kind) for seed in range(3) for kind in ("real", "look-alike")]
     found = optimism(*records)
     page = page_of(parts(*records))
     assert page.count("\n## ") == 2
     assert page.count("LOOK-ALIKE") == 1
-    assert "| 0.500 ± 0.100 | 0.450 ± 0.100 | 0.527 ± 0.070 | +0.027 ± 0.031  | +0.000  | +0.060 | 3" in page
+    assert "| 0.500 ± 0.100 | 0.450 ± 0.100 | 0.527 ± 0.070 | +0.027 ± 0.031  | 0.000   | +0.060 | 3" in page
     rows = csv_of(parts(*records))
     assert [row["data_kind"] for row in rows] == ["real", "look-alike"]
     assert float(rows[0]["gain"]) == found[0].gain.mean

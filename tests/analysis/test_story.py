@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -137,3 +138,11 @@ def test_reference_points_and_missing_numbers_do_not_compete(table: Table) -> No
     assert ranks["Floor"] == [(1, 4, "B")] * 2
     assert ranks_in_table(table, table.rows[0])[0].points == {"Floor": 0.9}
     assert ranks_in_table(table, table.rows[-1])[0].points == {}
+
+
+def test_variants_and_other_settings_do_not_compete_with_the_method_itself(table: Table) -> None:
+    variants = [replace(row(f"B {name}", 0.8), method="b", usual=False) for name in ("x", "y")]
+    whole = replace(table, rows=(*table.rows, *variants))
+    assert [(one.rank, one.of, one.best) for one in ranks_in_table(whole, whole.rows[0])] == [(2, 3, "B")] * 2
+    assert [one.rank for one in ranks_in_table(whole, whole.rows[1])] == [1, 1]
+    assert [(one.rank, one.of) for one in ranks_in_table(whole, variants[0])] == [(1, 4)] * 2

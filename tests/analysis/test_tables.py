@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -234,6 +235,18 @@ def test_every_format_marks_rows_without_a_direction_and_explains_the_mark(write
     assert marked.count(sign) == 4  # both directions, the average, and the note
     assert "5 of 50 image (seed 0)" in marked
     assert "".join(csv.files([table_exhibit(table([record]))]).values()).count("5 of 50 image (seed 0)") == 3
+
+
+def test_zero_rows_of_a_gallery_are_not_called_test_rows() -> None:
+    sizes = {name: msgspec.structs.replace(size, gallery=70) for name, size in SIZES.items()}
+    for rows, words in (
+        (SIZES, "some test rows have"),
+        (sizes, "some rows of the test split or the gallery"),
+    ):
+        record = with_result(done(), zero_rows={"best": {"image": 5}}, rows=rows)
+        (note,) = [one for one in table_exhibit(table([record])).notes if "‡" in one]
+        assert words in note
+    assert "5 of 120 image" in note
 
 
 def test_a_refused_state_is_the_reason_of_its_rule_only() -> None:

@@ -170,6 +170,16 @@ def test_levels_are_in_the_order_of_what_they_change(shelf: Shelf) -> None:
         assert [column.heading for column in exhibits[f"levels_{name}"].columns[1:4]] == order
 
 
+def test_the_figure_names_the_method_of_the_best_mean_also_where_lower_is_better() -> None:
+    shelf = Shelf()
+    for method, clean in (("drcl", 3.0), ("sdml", 2.0)):
+        for condition in ("", "label-noise@0.2", "label-noise@0.8"):
+            _add(shelf, clean, method, 0, condition, protocol="medr")
+    data = replace(_data(shelf), protocols=["medr"])
+    (alt,) = [one.alt for one in figures_of(figures(data)) if "Curves" in one.alt]
+    assert "lowest mean over levels: SDML (2.000)" in alt
+
+
 def test_a_figure_of_many_methods_has_a_panel_for_each_and_clean_cells_alone_have_no_figure() -> None:
     levels = [report_data(ROSTER, condition=name) for name in ("", "label-noise@0.2", "label-noise@0.4")]
     assert not any([*parts(levels[0]), *figures(levels[0])])

@@ -76,6 +76,41 @@ def test_cells_without_a_result_and_differing_environments_are_counted(three: Re
     assert "python 3.11 and 3.12" in paragraphs(changed(three, 1, environment=other))["Environment"]
 
 
+def test_only_tests_that_were_made_are_named(three: ReportData) -> None:
+    data = report_data(("drcl", "sdml"), ("one", "two"))
+    over = paragraphs(data)["Statistics"].partition("Over ")[2]
+    assert "Friedman" not in over
+    assert mentions(over, "Nemenyi ... Wilcoxon ... Bayesian")
+    over = paragraphs(report_data(("sdml", "mcca", "mrl"), ("one", "two")))["Statistics"]
+    assert "Friedman" in over
+    assert "Wilcoxon" not in over
+
+
+def test_rules_of_ranks_and_of_the_first_relevant_items_are_stated(three: ReportData) -> None:
+    def evaluation(*protocols: str) -> str:
+        records = []
+        for record in three.records:
+            assert record.result is not None
+            metrics = [
+                msgspec.structs.replace(one, protocol=name, value=one.value if "@" in name else 1.5)
+                for one in record.result.metrics
+                if one.protocol == "map@all"
+                for name in protocols
+            ]
+            result = msgspec.structs.replace(record.result, metrics=metrics, pairing="partial")
+            records.append(msgspec.structs.replace(record, result=result))
+        text = paragraphs(replace(three, records=records, protocols=protocols, per_query=lambda _: {}))
+        assert "some of the training rows correspond" in text["Data"]
+        return text["Evaluation"]
+
+    assert "counts 0" in evaluation("map@all")
+    assert mentions(evaluation("map@all", "medr"), "counts 0, or has the rank after the last item")
+    assert "counts 0" not in evaluation("medr")
+    assert "over the first 10 relevant items of a query, at any rank (map@10/first)" in evaluation(
+        "map@10/first"
+    )
+
+
 def test_setups_that_share_no_table_share_no_text(three: ReportData) -> None:
     other = report_data(("drcl",), data_kind="look-alike")
     found = parts(replace(three, records=[*three.records, *other.records]))

@@ -71,6 +71,18 @@ def test_a_mark_shows_what_differs_and_whether_it_holds_over_seeds(family: Famil
     assert ["one seed" in marks_note(found) for found in (table, single)] == [False, True]
 
 
+def test_rows_that_share_one_seed_alone_have_intervals_without_seeds() -> None:
+    """The numbers of both rows are of two seeds; only the comparison is of one."""
+    shelf = Shelf()
+    for method, seeds in (("drcl", (0, 1)), ("better", (1, 2))):
+        for seed in seeds:
+            shelf.add({IT: np.full(20, LEVEL[method]), TI: np.full(20, 0.5)}, seed=seed, method=method)
+    (table,) = with_marks(tables_of(Results(shelf.records, LABELS), ["map@all"]), [family_of(shelf)])
+    assert {entry.seeds for row in table.rows for entry in row.entries.values()} == {2}
+    assert {row.label: row.entries[IT].mark for row in table.rows} == {"DRCL": "", "BETTER": "a"}
+    assert "one seed in common" in marks_note(table)
+
+
 def test_the_words_agree_with_the_numbers(family: Family) -> None:
     first, second, average = findings(family)
     below, with_these_models, no_difference = first.split(";")

@@ -103,7 +103,10 @@ def level_figure(series: LevelSeries, losses: Sequence[Loss], data: ReportData) 
     counts = sorted({entry.seeds for line in lines for entry in line if entry.seeds})
     seeds = " to ".join(map(str, sorted({*counts[:1], *counts[-1:]}))) or "no"
     ranked = sorted((one.mean.mean, one.row.label) for one in losses if one.mean is not None)
-    best = f"highest mean over levels: {ranked[-1][1]} ({ranked[-1][0]:.3f})" if ranked else "no full series"
+    lower = next(iter(series.levels.values())).lower_is_better
+    mean, label = ranked[0 if lower else -1] if ranked else (0.0, "")
+    word = "lowest" if lower else "highest"
+    best = f"{word} mean over levels: {label} ({mean:.3f})" if ranked else "no full series"
     reference = keys.index(data.labels.reference) if data.labels.reference in keys else None
     against = "" if reference is None else f"; dark line: {losses[reference].row.label}"
     return data_figure(

@@ -14,6 +14,7 @@ from bench.report.exhibit import FigureExhibit, data_subject
 from bench.report.figures import style
 from bench.report.report_data import ReportData
 from bench.report.text import data_name, short_hash, study_stem
+from bench.signed import signed
 
 _FAR: Final = 4.0
 """A difference that many times the next smaller one is not drawn to scale: the others would be too small."""
@@ -71,7 +72,7 @@ def _components(ablation: Ablation, parts: Sequence[Component], labels: Labels) 
     for one, name in zip(parts, style.apart(names, _LETTERS), strict=True):
         difference = one.differences[AVERAGE].spread if AVERAGE in one.differences else None
         bars.append(Bar(name, [one.row.entries[direction] for direction in drawn], difference))
-        gaps += [] if difference is None else [f"{one.variant} {difference.mean:+.3f}"]
+        gaps += [] if difference is None else [f"{one.variant} {signed(difference.mean, '+.3f')}"]
     what = "directions" if len(drawn) > 1 else f"average over {len(ablation.columns) - 1} directions"
     way, heads = style.look(ablation.method, labels), [direction_name(one) for one in drawn]
     return FigureExhibit(

@@ -32,6 +32,7 @@ from bench.report.figures.condition_levels import (
 )
 from bench.report.report_data import ReportData
 from bench.report.text import data_name, data_stem, file_stem
+from bench.signed import signed
 
 FIELDS: Final = (
     *(*DATA_FIELDS, "effective", "protocol", "selection", "method", "label"),
@@ -45,7 +46,7 @@ _INTRODUCTION: Final = (
     "fingerprint, profile, device and versions. mAP is the average over directions."
 )
 _DROP_NOTE: Final = (
-    "Drop: clean mAP minus that under the condition, on the same seeds, ± half its "
+    "Drop: clean minus under the condition (of ranks the reverse), on the same seeds, ± half its "
     f"{LEVEL:.0%} t interval over seeds. clean: mean ± deviation over seeds."
 )
 _CHOICE_NOTE: Final = (
@@ -54,9 +55,10 @@ _CHOICE_NOTE: Final = (
     "deviation over seeds."
 )
 _LOSS_NOTE: Final = (
-    "Mean over the levels, of seeds with all of them; drop: clean minus that mean, on the same seeds, also "
-    "in per cent of the clean mAP; both ± the deviation over seeds. Ranks, 1 is best: of the best mean, and "
-    "of the smallest drop in per cent; reference points, and methods that lack a level, are not ranked."
+    "Mean over the levels, of seeds with all of them; drop: clean minus that mean (of ranks the reverse), on "
+    "the same seeds, also in per cent of the clean number; mean and drop ± the deviation over seeds. Ranks, "
+    "1 is best: of the best mean, and of the smallest drop in per cent; reference points, and methods that "
+    "lack a level, are not ranked."
 )
 _FLEXIBLE_NOTE: Final = (
     "native: trained on the rows as they are; in part: on those of them that it can use, such as rows with a "
@@ -272,7 +274,7 @@ def _test_exhibit(series: LevelSeries, data: ReportData) -> TableExhibit | None:
         for one in family.comparisons:
             if one.direction == AVERAGE and one.second in usual:
                 reference = one.first
-                shown = Cell(f"{one.difference:+.3f}", mark=one.mark, number=one.difference)
+                shown = Cell(signed(one.difference, "+.3f"), mark=one.mark, number=one.difference)
                 cells[one.second][level] = shown
     if not cells:
         return None

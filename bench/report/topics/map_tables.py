@@ -12,7 +12,6 @@ from bench.analysis.tables import AVERAGE, Direction, Row, Table, direction_name
 from bench.report.cells import (
     DATA_FIELDS,
     FEW_DIRECTIONS,
-    NO_DIRECTION_NOTE,
     ONE_SEED_NOTE,
     PSEUDO_PAIRS,
     PSEUDO_PAIRS_NOTE,
@@ -25,6 +24,7 @@ from bench.report.cells import (
     given_note,
     seeds_cell,
     tops_of,
+    zero_rows_note,
 )
 from bench.report.exhibit import (
     Cell,
@@ -229,14 +229,11 @@ def _summary_notes(summary: SummaryTable) -> Iterator[str]:
     yield f"Seeds: {' to '.join(str(one) for one in sorted({*counts[:1], *counts[-1:]})) or 'none'}."
     if any(entry.seeds == 1 for entry in entries):
         yield ONE_SEED_NOTE
-    zeros = [
-        f"{row.label} on {name}: {', '.join(rows.words for rows in entry.zeros)}"
+    yield from zero_rows_note(
+        (f"{row.label} on {name}", entry.zeros)
         for row in summary.lines
         for name, entry in row.entries.items()
-        if entry.zeros
-    ]
-    if zeros:
-        yield NO_DIRECTION_NOTE.format("; ".join(zeros))
+    )
     yield from (f"Not ranked: {reason}." for reason in summary.omitted)
     for row in summary.lines:
         lacks = (f"{name}: {entry.reason}" for name, entry in row.entries.items() if entry.reason)

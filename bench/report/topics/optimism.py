@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Final
 
 from bench.analysis.optimism import Optimism, optimism_of
+from bench.records.protocols import is_rank
 from bench.report.cells import DATA_FIELDS, ONE_SEED_NOTE, data_values, number_cells, spread_cell
 from bench.report.exhibit import Line, Part, Topic, Values, data_table
 from bench.report.report_data import ReportData
@@ -22,6 +23,7 @@ _INTRODUCTION: Final = (
     "with the highest mean test mAP@all, so under another protocol it may also lose. Its numbers are no "
     "results; no table has them but under the name oracle. Closed-form methods choose no epoch."
 )
+_RANKS_NOTE: Final = "Lower ranks are better: where oracle - best is above zero, the oracle is worse."
 _NOTHING: Final = (
     "No record has a test-oracle trace; make some with: python -m bench run --trace-test "
     "(which runs finished cells without one again)"
@@ -44,9 +46,10 @@ def parts(data: ReportData) -> list[Part]:
             )
             lines.append(Line(one.label, cells, search=one.label))
         name, caption = file_stem("optimism", data_stem(about), protocol), f"{data_name(about)} — {protocol}"
-        notes = (ONE_SEED_NOTE,) if any(len(one.seeds) == 1 for one in members) else ()
+        notes = [ONE_SEED_NOTE] if any(len(one.seeds) == 1 for one in members) else []
+        notes += [_RANKS_NOTE] if is_rank(protocol) else []
         values = (Values("optimism.csv", FIELDS, list(map(_values, members))),)
-        more = {"notes": notes, "title": "", "values": values, "protocol": protocol}
+        more = {"notes": tuple(notes), "title": "", "values": values, "protocol": protocol}
         exhibits.append(data_table(name, caption, about, headings, lines, **more))
     return [Part(text=(_INTRODUCTION, *(() if exhibits else (_NOTHING,))), exhibits=exhibits)]
 

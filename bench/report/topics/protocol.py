@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from bench import registry
+from bench.analysis.across_datasets import Block
 from bench.analysis.groups import CLEAN, Data, RowGroup, harness_for_clean
 from bench.analysis.labels import EARLIER, cards_of
 from bench.analysis.statistics import ALPHA, LEVEL, PERMUTATIONS, REGION, RESAMPLES
 from bench.conditions.names import validation_rows
 from bench.plural import counted
-from bench.records.protocols import base_of
+from bench.records.protocols import base_of, is_rank
 from bench.records.schema import Record, Rows
 from bench.report.exhibit import Part, Topic
 from bench.report.report_data import ReportData
@@ -39,6 +40,7 @@ _DENOMINATORS: Final = {
 _HOST: Final = ("processor", "gpu", "platform")
 _PAIRING: Final = {
     "natural": "training rows correspond as the data state",
+    "partial": "some of the training rows correspond as the data state",
     "class-matched": "training rows without correspondence were matched by class once per cell",
     "none": "training rows were not paired",
 }
@@ -109,7 +111,7 @@ def _data(groups: Mapping[Data, Sequence[RowGroup]]) -> Iterator[str]:
             sizes[modality].append(size)
         effective = {one.effective for one in results if one.effective is not None}
         facts = [f"fingerprint {key.fingerprint[:8]}", *sorted({f"split {one.split}" for one in results})]
-        facts += [f"level that the training rows reached {_span(effective)}"] if effective else []
+        facts += [f"effective level {_span(effective)}"] if effective else []
         facts += filter(None, [validation_rows(key.condition)])
         yield f"{name} ({', '.join(facts)}): {_all_sizes(sizes)}."
     if pairing:
@@ -197,8 +199,11 @@ def _evaluation(data: ReportData, done: Sequence[Record]) -> Iterator[str]:
         yield "Queries are the test rows of one modality, and items are the test rows of another."
     yield "Tied items count by the exact expectation over their orders."
     skipping = [name for name in shown if "/skip" in name]
-    if len(skipping) < len(shown):
-        yield "A query without a relevant item counts 0."
+    ranks = {is_rank(name) for name in shown if name not in skipping}
+    rules = ["counts 0"] if False in ranks else []
+    rules += ["has the rank after the last item"] if True in ranks else []
+    if rules:
+        yield f"A query without a relevant item {', or '.join(rules)}."
     kinds: dict[str, set[str]] = defaultdict(set)
     for one in done:
         if one.method is not None:
@@ -208,9 +213,10 @@ def _evaluation(data: ReportData, done: Sequence[Record]) -> Iterator[str]:
         words = next(iter(kinds)) if len(kinds) == 1 else _grouped(kinds)
         yield f"Similarity by the methods' cards: {words}."
     results = [one.result for one in done if one.result is not None]
-    if zeros := sum(bool(one.zero_rows.get(one.selection)) for one in results):
-        where = counted(zeros, "cell")
-        yield f"In {where} some test embeddings are zero: their similarity to everything counts as 0."
+    if zeros := [one for one in results if one.zero_rows.get(one.selection)]:
+        split = " or gallery" if any(rows.gallery for one in zeros for rows in one.rows.values()) else ""
+        where = f"In {counted(len(zeros), 'cell')} some test{split} embeddings are zero"
+        yield f"{where}: their similarity to everything counts as 0."
 
 
 def _measure(protocol: str) -> str:
@@ -220,6 +226,8 @@ def _measure(protocol: str) -> str:
     words = _MEASURES.get(name, name)
     if cut == "all":
         words += " over the whole ranking"
+    elif "first" in rest:
+        words += f" over the first {cut} relevant items of a query, at any rank"
     elif cut:
         words += f" at rank {cut}"
     divided = next((_DENOMINATORS[part] for part in rest if part in _DENOMINATORS), "")
@@ -267,12 +275,25 @@ def _statistics(data: ReportData, members: set[Data]) -> Iterator[str]:
         yield f"A comparison has {_span(queries)} queries."
     over = [block for block in data.blocks if block.testable and members.intersection(block.data)]
     if over:
-        datasets = {len(block.datasets) for block in over}
-        yield (
-            f"Over {_span(datasets)} datasets: Friedman's test on average ranks with Nemenyi's critical "
-            "difference, Wilcoxon's signed-rank test with Holm's adjustment, and the Bayesian signed-rank "
-            f"test, in which differences up to {REGION:g} are equivalent in practice."
-        )
+        yield _over_datasets(over)
+
+
+def _over_datasets(blocks: Sequence[Block]) -> str:
+    """Return which tests over datasets were made."""
+    against = [block for block in blocks if block.reference]
+    shares = [block for block in against if not is_rank(block.about.protocol)]
+    tests = [
+        "Friedman's test" if any(len(block.methods) > 2 for block in blocks) else "",
+        "average ranks with Nemenyi's critical difference",
+        "Wilcoxon's signed-rank test with Holm's adjustment" if against else "",
+        "the Bayesian signed-rank test, in which differences up to "
+        f"{REGION:g} are equivalent in practice{' (not for ranks)' if shares != against else ''}"
+        if shares
+        else "",
+    ]
+    return (
+        f"Over {_span({len(block.datasets) for block in blocks})} datasets: {_listed(filter(None, tests))}."
+    )
 
 
 def _environment(setup: Setup, records: Sequence[Record]) -> Iterator[str]:

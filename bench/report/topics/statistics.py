@@ -38,6 +38,7 @@ from bench.report.text import (
     made_by_stem,
     under,
 )
+from bench.signed import signed
 
 _BLOCK_FIELDS: Final = (
     *("data_kind", "profile", "device", "harness", "protocol", "selection", "condition", "datasets"),
@@ -61,15 +62,15 @@ _INTRODUCTION: Final = (
     "Tests compare rows of one table only: never different data, profiles, protocols or selection rules."
 )
 _PAIRED_NOTE: Final = (
-    f"Randomization test of the differences of average precision per query, {PERMUTATIONS:,} deals of "
+    f"Randomization test of the differences of the measure per query, {PERMUTATIONS:,} deals of "
     "signs, adjusted after Holm over the comparisons of one direction, or of the average; effect: mean "
     "difference in standard deviations of the per-query differences; 95 % interval: two-level bootstrap over "
     "seeds and queries. Average: a test row's differences in all directions that it is a query of change "
     "sign, and are resampled, together."
 )
 _DATASETS_NOTE: Final = (
-    "Ranks of the mean mAP over directions and seeds on each dataset, 1 is best; P: Bayesian signed-rank "
-    f"test, differences up to {REGION} mAP are equivalent in practice."
+    "Average ranks of the mean over directions and seeds on each dataset, 1 is best; P: Bayesian signed-rank "
+    f"test, differences up to {REGION} are equivalent in practice; not made for medr and meanr."
 )
 
 _ITSELF: Final = (None,) * 6
@@ -124,10 +125,12 @@ def _paired(family: Family, records: _Records, fold: str) -> TableExhibit:
         if few or one.direction == AVERAGE:
             keys = [(table.data, table.protocol, label, one.direction) for label in (one.first, one.second)]
             behind = tuple(dict.fromkeys(digest for key in keys for digest in records.get(key, ())))
-            numbers = one.effect, one.p, one.adjusted, len(one.seeds), one.queries
+            form, numbers = "+.4f", (one.effect, one.p, one.adjusted, len(one.seeds), one.queries)
             cells = (
-                *(Cell(f"{one.first} - {one.second}"), number_cell(one.difference, "+.4f", behind)),
-                Cell(f"{one.interval.low:+.4f} to {one.interval.high:+.4f}", records=behind),
+                *(Cell(f"{one.first} - {one.second}"), number_cell(one.difference, form, behind)),
+                Cell(
+                    f"{signed(one.interval.low, form)} to {signed(one.interval.high, form)}", records=behind
+                ),
                 *number_cells("+.2f .4f .4f d d", *numbers, records=behind),
             )
             lines.append(Line(direction_name(one.direction), cells, search=f"{one.first} {one.second}"))
