@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bench.contract import Array, Checkpoint, Context, Method, Split
+from bench.experiment.process_state import process_state
 from tests.faults import card
 from tests.opening import PROGRAM, open_quietly
 
@@ -223,7 +226,25 @@ def settings_seen() -> dict[str, Any]:
         "path": "probe" in sys.path,
         "folder": str(Path.cwd()) == "/",
         "filters": any("probe" in str(entry) for entry in warnings.filters),
+        "buffer": np.getbufsize(),
+        "inference": torch.is_inference_mode_enabled(),
+        "hooks": len(torch.nn.modules.module._global_forward_hooks),
+        "tracing": sys.getprofile() is not None,
+        **{name: str(value) for name, value in process_state().items()},
     }
+
+
+def change_process() -> None:
+    """Change what belongs to the system, and set a timer that would kill the process."""
+    os.umask(0o777)
+    os.chdir("/")
+    limit = resource.RLIMIT_CORE
+    resource.setrlimit(limit, (0, resource.getrlimit(limit)[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (99, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    signal.setitimer(signal.ITIMER_PROF, 3600)
+    sys.setprofile(lambda *_: None)
 
 
 class Changes(_Probe):
@@ -255,6 +276,11 @@ class Changes(_Probe):
         sys.path.append("probe")
         os.chdir("/")
         warnings.filterwarnings("ignore", message="probe")
+        np.setbufsize(160)
+        self.inference = torch.inference_mode()
+        self.inference.__enter__()
+        torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
+        change_process()
 
     def notes(self) -> Mapping[str, Any]:
         return self.seen

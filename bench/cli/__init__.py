@@ -149,21 +149,28 @@ def invoke(arguments: list[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` in the body at SIGTERM, so that it leaves no process and no file behind."""
+    """Raise `KeyboardInterrupt` in the body at SIGTERM, and at SIGHUP, which the end of a terminal sends.
+
+    The command leaves no process and no file behind. A signal that is ignored, as by ``nohup``, stays so.
+    """
 
     def interrupt(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # while the command ends
+        for number in handled:
+            signal.signal(number, signal.SIG_IGN)  # while the command ends
         raise KeyboardInterrupt
 
-    usual = signal.getsignal(signal.SIGTERM)
-    if usual is not signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signal.signal(signal.SIGTERM, interrupt)
+    handled = [
+        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL
+    ]
+    if threading.current_thread() is not threading.main_thread():
+        handled = []
+    for number in handled:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, usual)
+        for number in handled:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _open_closed_streams() -> None:

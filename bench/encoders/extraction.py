@@ -218,17 +218,19 @@ def read_card(path: Path) -> dict[str, Any] | None:
     try:
         with np.load(path, allow_pickle=False) as bundle:
             card = json.loads(str(bundle[CARD_KEY])) if CARD_KEY in bundle.files else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: no feature bundle that can be read ({error})") from error
+    except (OSError, ValueError, KeyError, EOFError, RecursionError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: no feature bundle with a card that can be read ({error})") from error
     return card if isinstance(card, dict) else None
 
 
 def summary_lines(card: dict[str, Any]) -> list[str]:
     """Return a card in lines of text: one for each modality, and the split."""
+    modalities = card.get("modalities")
     lines = [
         f"{name}: {made.get('title')} ({made.get('encoder')}; weights {made.get('weights')}; "
         f"{made.get('width')} values)"
-        for name, made in card.get("modalities", {}).items()
+        for name, made in (modalities.items() if isinstance(modalities, dict) else ())
+        if isinstance(made, dict)
     ]
     return [*lines, f"split: {card.get('split')}"]
 

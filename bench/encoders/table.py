@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -259,5 +260,7 @@ def _classes_of(table: Table, row: int, value: Any, several: bool) -> list[str]:
         parts = str(value).split(SEPARATOR) if several else [value]
     if not all(isinstance(part, (str, int, float, np.integer, np.bool_)) for part in parts):
         raise DataError(f"{table.where(row)}: a label must be a text or a number, not {str(value)[:60]}")
-    texts = [str(int(part)) if isinstance(part, float) and part == int(part) else str(part) for part in parts]
+    if any(isinstance(part, float) and not math.isfinite(part) for part in parts):
+        raise DataError(f"{table.where(row)}: a label must be a text or a finite number, not {value}")
+    texts = [str(int(part)) if isinstance(part, float) and part.is_integer() else str(part) for part in parts]
     return [text.strip() for text in texts if text.strip()]

@@ -28,6 +28,7 @@ from bench.execution.tasks import Task
 from bench.experiment.conditions import under_condition
 from bench.experiment.given import GivenSource
 from bench.experiment.grid import DataSource, Request
+from bench.experiment.isolation import settings_kept
 from bench.records.encoding import UNREADABLE
 
 R = TypeVar("R")
@@ -107,11 +108,17 @@ def describe_sources(
         for name, known in described.items()
         if known is None
     }
-    checked, damaged = _opened(fresh, DataRequest.check, **limits)
+    checked, damaged = _opened(fresh, _check_data, **limits)
     described.update(checked)
     if fresh:
         cache.keep({name: known for name, known in described.items() if known is not None})
     return Sources({name: known.source for name, known in described.items() if known is not None}, damaged)
+
+
+def _check_data(request: DataRequest) -> CheckedData:
+    """Check a dataset; what its loader changes in the process does not reach the next one of the worker."""
+    with settings_kept():
+        return request.check()
 
 
 @dataclass(frozen=True)
@@ -191,6 +198,12 @@ class ConditionRequest:
         return f"effective level {level:.4g}" if isinstance(level, float) else f"effective level {level}"
 
 
+def _check_condition(request: ConditionRequest) -> str:
+    """Check a condition as `_check_data` checks a dataset."""
+    with settings_kept():
+        return request.check()
+
+
 def describe_condition_files(
     request: Request, usable: Mapping[str, DataSource], data_dir: Path | None, **limits: Any
 ) -> dict[str, DataSource]:
@@ -205,7 +218,7 @@ def describe_condition_files(
         wanted[f"{given} under {condition}"] = ConditionRequest(
             condition, file, data, tuple(request.modalities)
         )
-    checked, damaged = _opened(wanted, ConditionRequest.check, **limits)
+    checked, damaged = _opened(wanted, _check_condition, **limits)
     for key, reason in damaged.items():
         raise UsageError(f"{key}: {reason}")
     noted = dict(usable)

@@ -28,6 +28,7 @@ import msgspec
 
 from bench.execution.memory import Allowance, leave_gpu
 from bench.execution.tasks import ImportFailed, Loss, loss_of
+from bench.experiment.process_state import process_state
 from bench.experiment.sizes import memory_limit_text
 
 _PAUSE: Final = 0.1  # seconds between two progress messages; those in between are dropped
@@ -63,7 +64,7 @@ class Finished(msgspec.Struct, tag=True):
     """The end of a task: the encoded value of the work function, or its loss.
 
     The process is ``worn`` if it cannot run another task: it holds too much memory, a thread or a child
-    process of the task still runs, or its GPU has failed.
+    process of the task still runs, `process_state` has changed, or its GPU has failed.
     """
 
     value: bytes | None
@@ -245,9 +246,12 @@ def serve(handle: int) -> None:
         on_gpu = bool(os.environ.get("CUDA_VISIBLE_DEVICES"))
         allowance = Allowance(setup.max_memory, on_gpu=on_gpu, libraries=libraries)
     parent.send(Ready(0 if allowance is None else allowance.resident))
-    process = os.getpid()
+    process, state = os.getpid(), process_state()
     while payload := parent.receive(setup.idle_seconds):
         finished = _perform(parent, work, payload, allowance)
+        faulthandler.cancel_dump_traceback_later()  # which may end the process
+        if process_state() != state:
+            finished.worn = True
         if os.getpid() != process:  # a task has forked: its answer would pass for that of the next task
             os._exit(1)
         parent.send(finished)

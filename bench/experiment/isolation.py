@@ -23,6 +23,7 @@ import numpy as np
 
 from bench import registry
 from bench.contract import Context, Dataset, Split, opened_by_harness, sealed_test
+from bench.experiment.process_state import keep_process
 from bench.experiment.run_context import RunContext
 from bench.records.schema import Identity
 
@@ -83,7 +84,7 @@ def isolated(identity: Identity, context: RunContext) -> Iterator[None]:
         registry.add_plugin(plugin)
     seed = Context(seed=identity.seed, scope=scope_of(identity)).stream_seed(STREAM)
     modules = nullcontext() if identity.given else registry.fresh_modules(identity.method)
-    with modules, _settings_kept(seed), sealed_test():
+    with modules, settings_kept(seed), sealed_test():
         yield
 
 
@@ -96,7 +97,7 @@ def generators_kept() -> Iterator[None]:
 
 
 @contextmanager
-def _settings_kept(seed: int) -> Iterator[None]:
+def settings_kept(seed: int = 0) -> Iterator[None]:
     """Seed the global generators; restore them and the settings of the process after the body."""
     with ExitStack() as stack, np.errstate(), warnings.catch_warnings():
         _keep_process(stack)
@@ -133,11 +134,13 @@ def _keep_process(stack: ExitStack) -> None:
             del os.environ[name]
         os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})
 
+    keep_process(stack)
     _keep_changed(stack, lambda: dict(os.environ), write_environment)
     _keep_changed(stack, partial(locale.setlocale, locale.LC_ALL), partial(locale.setlocale, locale.LC_ALL))
     stack.callback(sys.path.__setitem__, slice(None), list(sys.path))
     stack.callback(os.chdir, Path.cwd())
     stack.callback(sys.setrecursionlimit, sys.getrecursionlimit())
+    stack.callback(np.setbufsize, np.getbufsize())
     stack.callback(gc.enable if gc.isenabled() else gc.disable)
 
 
@@ -157,6 +160,8 @@ def _keep_torch_generators(stack: ExitStack, torch: Any) -> None:
 
 def _keep_torch(stack: ExitStack, torch: Any) -> None:
     """Restore torch's process-wide settings at the end."""
+    stack.enter_context(torch.inference_mode(torch.is_inference_mode_enabled()))
+    _keep_hooks(stack, torch)
     _keep_precisions(stack, torch)  # restored last, because the older settings below change them as well
     _keep_modes(stack, torch)
     for name in ("default_dtype", "grad_enabled", "float32_matmul_precision"):
@@ -195,6 +200,15 @@ def _keep_modes(stack: ExitStack, torch: Any) -> None:
     _keep_changed(stack, partial(getattr, mkldnn, "enabled"), partial(setattr, mkldnn, "enabled"))
     # There is nothing to read: half of the smallest normal number is 0 where denormal numbers are.
     _keep_changed(stack, lambda: sys.float_info.min / 2 == 0.0, torch.set_flush_denormal)
+
+
+def _keep_hooks(stack: ExitStack, torch: Any) -> None:
+    """Restore the hooks of all modules and optimizers at the end."""
+    for part in (torch.nn.modules.module, sys.modules["torch.optim.optimizer"]):
+        for name, hooks in vars(part).items():
+            if name.startswith("_global_") and isinstance(hooks, dict):
+                stack.callback(hooks.update, dict(hooks))
+                stack.callback(hooks.clear)
 
 
 class _Finder:

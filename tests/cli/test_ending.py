@@ -112,15 +112,18 @@ def test_ctrl_c_twice_stops_at_once_leaves_no_process_and_the_next_run_goes_on(d
 
 
 @pytest.mark.drill
-@pytest.mark.parametrize("send", [os.kill, os.killpg])
+@pytest.mark.parametrize(
+    ("send", "number"),
+    [(os.kill, signal.SIGTERM), (os.killpg, signal.SIGTERM), (os.kill, signal.SIGHUP)],
+)
 def test_a_terminated_run_leaves_no_warning_no_process_and_no_mark(
-    drill: Drill, send: Any, monkeypatch: pytest.MonkeyPatch
+    drill: Drill, send: Any, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary = drill.folder / "temporary"
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
     process, workers = begun(drill)
-    send(process.pid, signal.SIGTERM)
+    send(process.pid, number)
     _, err = process.communicate(timeout=15)
     check_interrupted(process.returncode, err)
     assert [*temporary.iterdir()] == []

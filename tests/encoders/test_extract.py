@@ -97,8 +97,12 @@ def test_a_bundle_without_a_card_says_nothing(tmp_path: Path) -> None:
     np.savez(tmp_path / "plain.npz", train_image=np.zeros((2, 2)))
     assert read_card(tmp_path / "plain.npz") is None
     (tmp_path / "broken.npz").write_bytes(b"PK")
-    with pytest.raises(DataError, match="bundle"):
-        read_card(tmp_path / "broken.npz")
+    np.savez(tmp_path / "nested.npz", card=np.array("[" * 100_000))
+    for name in ("broken.npz", "nested.npz"):
+        with pytest.raises(DataError, match="bundle"):
+            read_card(tmp_path / name)
+    for modalities in (None, [], {"image": 5}):
+        assert summary_lines({"modalities": modalities, "split": "x"}) == ["split: x"]
 
 
 def test_empty_cells_are_missing_items_and_repeated_items_of_an_id_are_one(
@@ -180,6 +184,12 @@ def test_numbers_as_labels_keep_their_order(tmp_path: Path, rows: Rows) -> None:
     found = arrays(extracted(as_json_lines(tmp_path, rows)))
     assert found["class_names"].tolist() == ["2", "10"]
     assert found["train_text_labels"][:2].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("label", [float("inf"), [float("nan")]])
+def test_a_number_that_is_not_finite_is_no_label(tmp_path: Path, rows: Rows, label: Any) -> None:
+    rows[1]["label"] = label
+    assert "row 2: a label must be" in refusal(as_json_lines(tmp_path, rows))
 
 
 def test_columns_may_have_any_names_and_a_kind_several_modalities(tmp_path: Path, rows: Rows) -> None:

@@ -144,6 +144,22 @@ def test_a_dataset_plugin_with_a_fault_is_left_out(
     assert not any("\n" in reason for reason in sources.damaged.values())
 
 
+def test_what_a_loader_changes_in_its_process_does_not_reach_the_next_dataset(tmp_path: Path) -> None:
+    (tmp_path / "data.bin").write_bytes(b"x")
+    plugin, file = tmp_path / "plugin.py", str(tmp_path / "data.bin")
+    seen = "os.environ.get('PROBE'), sys.path[:1] == [], os.getcwd() == '/', sys.getrecursionlimit() < 100"
+    reads = (
+        "os.environ['PROBE'] = '1'; os.chdir('/'); sys.path.clear(); sys.setrecursionlimit(99); 1 / 0",
+        f"raise ValueError([{seen}])",
+    )
+    loaders = [LOADER.format(read=read, file=file, number=number) for number, read in enumerate(reads)]
+    plugin.write_text("".join(loaders))
+    with only_plugins(plugin):
+        sources = describe_sources(["broken0", "broken1"], tmp_path, "quick")
+    assert "ZeroDivisionError" in sources.damaged["broken0"]
+    assert "[None, False, False, False]" in sources.damaged["broken1"]
+
+
 def test_this_process_opens_no_data_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = str(write_bundle(tmp_path / "a.npz"))
     for name in ("numpy.load", "bench.data.load_dataset"):

@@ -135,8 +135,9 @@ def test_one_process_per_slot_runs_all_its_tasks_and_two_slots_run_at_once(tmp_p
     assert os.getpid() not in {pid for _, pid in pids}
 
 
-def test_a_worker_in_which_a_task_leaves_a_thread_is_replaced() -> None:
-    calls = [("pid", None), ("leave_thread", None), ("pid", None)]
+@pytest.mark.parametrize("what", ["thread", "umask", "closed", "alarm", "folder"])
+def test_a_worker_in_which_a_task_leaves_a_thread_or_another_state_is_replaced(what: str) -> None:
+    calls = [("pid", None), (f"leave_{what}", None), ("pid", None)]
     first, second, third = [outcome.value for outcome in run(work.call, calls)]
     assert first == second != third
 

@@ -43,6 +43,30 @@ def leave_thread(payload: Any) -> int:
     return os.getpid()
 
 
+def leave_umask(payload: Any) -> int:
+    """Change the permissions of new files for good; returns the process."""
+    os.umask(0o777)
+    return os.getpid()
+
+
+def leave_closed(payload: Any) -> int:
+    """Close the standard output, whose number the next file gets; returns the process."""
+    os.close(1)
+    return os.getpid()
+
+
+def leave_alarm(payload: Any) -> int:
+    """Set an alarm that kills the process; returns the process."""
+    signal.alarm(60)
+    return os.getpid()
+
+
+def leave_folder(payload: Any) -> int:
+    """Change the working folder; returns the process."""
+    os.chdir("/")
+    return os.getpid()
+
+
 def leave_child(path: str) -> int:
     """Start a child process in another session whose parent has ended, note its id; return this process."""
     program = f"""
