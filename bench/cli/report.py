@@ -42,7 +42,10 @@ def command(
         only: Write only this part; may be repeated.  [default: all]
         reports: Folder to write into.
     """
-    store, (records, problems) = Store(folder.results), read_records(folder.results)
+    store = Store(folder.results)
+    if any(reports.resolve().is_relative_to(kept.resolve()) for kept in (store.runs, store.models.root)):
+        raise UsageError(f"--reports {reports} is a folder of records; give another one")
+    records, problems = read_records(folder.results)
     if not only or {"figures", "page"} & {*only}:
         start_drawing(records)
     ids = evaluated_protocols(protocols, records)

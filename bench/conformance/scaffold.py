@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import keyword
 import re
+import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -67,7 +69,8 @@ def write_condition(name: str, folder: Path) -> Path:
 
 
 def _write(path: Path, text: str) -> Path:
-    """Write a new file; raises UsageError if that fails or it is there already."""
+    """Write a new file; raises UsageError if that fails, it is there already, or it would hide a module."""
+    _require_no_module(path.stem)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
@@ -77,6 +80,20 @@ def _write(path: Path, text: str) -> Path:
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}; choose another --folder") from error
     return path
+
+
+def _require_no_module(name: str) -> None:
+    """Refuse the name of a module: where its folder is the current one, every command would import the file.
+
+    Raises:
+        UsageError: if Python has such a module, or an installed package.
+    """
+    folders = [folder for folder in sys.path if folder and Path(folder).resolve() != Path.cwd()]
+    if name in sys.stdlib_module_names or PathFinder.find_spec(name, folders) is not None:
+        raise UsageError(
+            f"{name!r} is the name of a module, which programs that start in the folder of the file would "
+            "not find any more; choose another name"
+        )
 
 
 def render(name: str, kind: Kind | Literal["condition"] = "deep") -> str:

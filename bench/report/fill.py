@@ -20,6 +20,7 @@ from pathlib import Path
 from bench.analysis.groups import CLEAN
 from bench.analysis.labels import newest_first
 from bench.analysis.tables import Table
+from bench.atomic import read_state
 from bench.contract import UsageError
 from bench.records.protocols import base_of
 from bench.report.exhibit import TableExhibit
@@ -48,7 +49,7 @@ def fill(
             more than one table fits (several profiles, devices or data versions).
     """
     try:
-        text = document.read_bytes().decode("utf-8")
+        text = read_state(document).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise UsageError(f"cannot fill {document}: {reason}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.grid import FAULTS, Grid, say
+from tests.grid import FAULTS, Grid, bytes_of, say
 
 SWEEP = "sweep plain --datasets emoji"
 COMBINATIONS = f"seconds={','.join(map(str, range(1, 102)))} --param word={','.join(map(str, range(100)))}"
@@ -174,6 +174,13 @@ def test_a_wrong_word_is_one_sentence_before_anything_runs(
     said = refused(line, key, files, *usual(line, tmp_path / "r"))
     assert said.splitlines()[-1].startswith("error: ")
     assert not list(tmp_path.glob("r/runs/*"))
+
+
+@pytest.mark.parametrize("folder", ["runs", "runs/below", "models"])
+def test_a_report_is_not_written_among_the_records(grid: Grid, folder: str) -> None:
+    before = bytes_of(grid.results)
+    refused("report", "folder of records", {}, "--results", grid.results, "--reports", grid.results / folder)
+    assert bytes_of(grid.results) == before
 
 
 @pytest.mark.parametrize(("line", "key"), READING, ids=[line for line, _ in READING])

@@ -84,6 +84,14 @@ def test_a_name_that_cannot_be_used_is_refused(name: str, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("kind", "name"), [("method", "numpy"), ("method", "os"), ("condition", "json")])
+def test_a_file_that_would_hide_a_module_from_every_command_is_not_written(
+    kind: str, name: str, tmp_path: Path
+) -> None:
+    say("new", kind, name, "--folder", tmp_path).check(2, "name of a module")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_is_never_overwritten_and_needs_a_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("precious\n")
     with pytest.raises(UsageError, match=r"mine\.py"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -76,6 +77,7 @@ def test_a_document_that_cannot_be_filled_is_left_as_it_is(
     with pytest.raises(UsageError, match=reason):
         fill(document, [EMOJI, PAPER])
     assert document.read_bytes() == content
-    for name in ("absent.md", "."):
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("absent.md", ".", "pipe", "/dev/null"):
         with pytest.raises(UsageError, match="cannot fill"):
             fill(tmp_path / name, [EMOJI])
