@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +42,9 @@ from bench.data.recipes import RECIPES, opened, recipe_files
 ENDINGS = (*SUFFIXES, *RECIPES)
 """Of the names of files that are datasets by themselves."""
 
+
+LONGEST_NAME: Final = 200
+"""Characters of a name that becomes part of file names and of records, which take no longer ones."""
 
 _CARD: Final = "card"
 """Key of the JSON text in which `data extract` states how the features were made."""
@@ -212,10 +215,19 @@ def import_files(
     else:
         with closing(Folder(files[0].parent, files, open_arrays)) as folder:
             found = layout_of(folder, choices)
+    require_short_names(output, found.splits["train"])
     for kind in leave_out:
         found = replace(found, splits=without(found.splits, kind))
     _save(output, found.splits, found.names, card=card)
     return found
+
+
+def require_short_names(where: Path | str, modalities: Iterable[str]) -> None:
+    """Refuse modalities whose names no record can hold; raises `DataError`."""
+    for name in modalities:
+        if len(name) > LONGEST_NAME:
+            longest = f"longer than {LONGEST_NAME} characters"
+            raise DataError(f"{where}: modality {name[:20]}... has a name {longest}; shorten it")
 
 
 def _arrays(split: Mapping[str, Any]) -> dict[str, Array]:
@@ -243,7 +255,14 @@ def _encodings(source: ArrayFile) -> dict[str, Encoding]:
             name: msgspec.convert({key: one[key] for key in ("kind", "encoder", "sha256")}, Encoding)
             for name, one in stated.items()
         }
-    except (DataError, ValueError, LookupError, TypeError, AttributeError):  # it is an array of another kind
+    except (
+        DataError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):  # it is an array of another kind
         return {}
 
 

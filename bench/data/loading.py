@@ -21,16 +21,21 @@ from bench.contract import (
     UsageError,
 )
 from bench.contract.errors import words_of
-from bench.data.bundle import ENDINGS, Bundle, bundle_files, layout_facts, read_bundle
+from bench.data.bundle import (
+    ENDINGS,
+    LONGEST_NAME,
+    Bundle,
+    bundle_files,
+    layout_facts,
+    read_bundle,
+    require_short_names,
+)
 from bench.data.checks import check_splits
 from bench.data.findings import findings
 from bench.data.fingerprint import content_fingerprint
 from bench.data.locations import data_folder, files_below, find_file, how_to_get, path_of, similar_files
 from bench.data.look_alike import look_alike, rule_digest
 from bench.data.partition import RowLimits, capped, capped_rows, row_limits
-
-_LONGEST_NAME = 200
-"""Names become parts of file names and of records, which take no longer ones."""
 
 What = type[DatasetLoader] | str | Path
 """A dataset: its loader's class, its registry name, or the path of a feature bundle."""
@@ -169,10 +174,7 @@ def open_and_check(
                 name: min(len(one), most[part] if most else len(one)) for name, one in split.items()
             }
     modalities = tuple(modality.name for modality in card.modalities)
-    for name in modalities:
-        if len(name) > _LONGEST_NAME:
-            longest = f"longer than {_LONGEST_NAME} characters"
-            raise DataError(f"{name_or_path}: modality {name[:20]}... has a name {longest}; shorten it")
+    require_short_names(name_or_path, modalities)
     return DatasetSummary(
         *(str(name_or_path), source.name, source.kind, digest),
         modalities,
@@ -312,8 +314,8 @@ def _source_of_bundle(path: Path) -> Source:
         raise UsageError(
             f"{path} is neither a file nor a folder" if there else f"there is no file or folder {path}"
         )
-    if len(path.stem) > _LONGEST_NAME:
-        longest = f"longer than {_LONGEST_NAME} characters"
+    if len(path.stem) > LONGEST_NAME:
+        longest = f"longer than {LONGEST_NAME} characters"
         raise UsageError(f"the name of {path} is {longest}; give the file a shorter one")
     try:
         files = bundle_files(path)

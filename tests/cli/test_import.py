@@ -14,7 +14,7 @@ from scipy.io import savemat
 
 from bench.cli import invoke
 from bench.data import load_dataset
-from tests.grid import Said, say
+from tests.grid import Said, say, write_bundle
 
 
 def write(path: Path, **more: Any) -> Path:
@@ -70,3 +70,10 @@ def test_a_download_shows_its_progress_on_a_terminal_only(monkeypatch: pytest.Mo
     with contextlib.redirect_stderr(terminal := Terminal()):
         assert invoke(["data", "fetch", "wikipedia"]) == 0
     assert "10.0/10.0 MB" in terminal.getvalue()
+
+
+def test_a_modality_whose_name_no_record_could_hold_is_not_imported(tmp_path: Path) -> None:
+    bundle, output = write_bundle(tmp_path / "small.npz"), tmp_path / "mine.npz"
+    named = ("--modality", f"{'m' * 201}=train_image", "--text", "train_text")
+    say("data", "import", bundle, "--output", output, *named).check(2, "longer than 200")
+    assert not output.exists()

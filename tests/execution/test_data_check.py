@@ -102,6 +102,17 @@ def test_a_modality_whose_name_no_record_could_hold_is_left_out(tmp_path: Path) 
     assert "modality" in sources.damaged[str(bad)]
 
 
+def test_a_damaged_card_of_a_bundle_costs_its_note_only(tmp_path: Path) -> None:
+    cards = [b"\xff", "[" * 100_000, '{"modalities": []}', '{"modalities": {"image": 5}}', "1" * 5000]
+    paths = [str(tmp_path / f"card{number}.npz") for number in range(len(cards))]
+    with np.load(write_bundle(tmp_path / "good.npz")) as arrays:
+        for path, card in zip(paths, cards, strict=True):
+            np.savez(path, card=np.array(card), **arrays)
+    with data_opened_here():
+        sources = describe_sources(paths, tmp_path, "quick")
+    assert ([*sources.usable], sources.damaged) == (paths, {})
+
+
 @pytest.mark.slow
 def test_a_bundle_that_unpacks_to_more_memory_than_allowed_is_left_out(tmp_path: Path) -> None:
     bad, good = tmp_path / "large.npz", write_bundle(tmp_path / "good.npz")
