@@ -17,6 +17,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 V = TypeVar("V")
 
@@ -68,18 +69,21 @@ def copy_with_methods(folder: Path, *methods: str) -> Path:
     return folder
 
 
-def execute(shown: Iterable[Block], clone: Path) -> list[str]:
+def execute(shown: Iterable[Block], clone: Path, *, children: bool = False) -> list[str]:
     """Execute blocks in one process that works in a copy of the project; return what each printed.
 
-    Files are written, lines of bash are commands of `bench`, and blocks of Python share their names.
+    Files are written, lines of bash are commands of `bench`, and blocks of Python share their names. Datasets
+    are opened and plug-ins imported in child processes only with ``children``: each takes a second.
 
     Raises:
         AssertionError: if one fails; with what it printed.
     """
-    return apart(_printed, list(shown), folder=clone, source=clone)
+    return apart(_printed, list(shown), children, folder=clone, source=clone)
 
 
-def _printed(shown: list[Block]) -> list[str]:
+def _printed(shown: list[Block], children: bool) -> list[str]:
+    if not children:
+        _replace_children()
     names: dict[str, Any] = {"__name__": "__main__"}
     printed = []
     for block in shown:
@@ -88,6 +92,21 @@ def _printed(shown: list[Block]) -> list[str]:
             _perform(block, names, out)
         printed.append(out.getvalue())
     return printed
+
+
+def _replace_children() -> None:
+    """Let this process, a fork that ends soon, do what commands have child processes do."""
+    from bench.execution.local import run_inline
+    from bench.registry.imports import import_here
+
+    def opened(tasks: Any, work: Any, slots: Any, **limits: Any) -> Any:
+        return run_inline(tasks, work)
+
+    def imported(sources: Any) -> Any:
+        return [import_here(source) for source in sources]
+
+    patch("bench.execution.data_check.run_local", opened).start()
+    patch("bench.registry.imports._ask", imported).start()
 
 
 def _perform(block: Block, names: dict[str, Any], out: io.StringIO) -> None:

@@ -73,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_step_works_and_ends_in_the_table_of_a_paper(folder: Path) -> None:
-    printed = execute([Block(language, None, text) for language, text in HOUR], folder)
+    printed = execute([Block(language, None, text) for language, text in HOUR], folder, children=True)
     assert "2 cells: 2 done" in printed[0]
     assert "complete" in printed[2]
     assert " passed, 0 failed" in printed[5]

@@ -13,6 +13,8 @@ from tests.documents import ROOT, apart
 from tests.notebooks import main
 
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+SHORT = "analyse-results"
+"""The notebook that the usual tests run."""
 
 
 def code_cells(path: Path) -> list[dict[str, Any]]:
@@ -37,10 +39,20 @@ def _save_outputs(file: str) -> None:
     main(file)
 
 
-@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("notebook", "whole"),
+    [
+        pytest.param(path, whole, marks=pytest.mark.slow if whole or path.stem != SHORT else ())
+        for path in NOTEBOOKS
+        for whole in (False, True)
+    ],
+    ids=lambda part: getattr(part, "stem", part),
+)
 def test_a_notebook_runs_and_shows_what_is_saved_in_it(notebook: Path, tmp_path: Path, whole: bool) -> None:
-    """With one seed and without the slowest method, unless it runs as it stands."""
+    """With one seed and without the slowest method, unless it runs as it stands.
+
+    What the others call is also called by the README, the tutorial and a newcomer's first hour.
+    """
     copy = Path(shutil.copy2(notebook, tmp_path))
     if not whole:
         text = copy.read_text(encoding="utf-8")

@@ -20,6 +20,8 @@ from bench.experiment.grid import Request, describe_data, plan
 from bench.experiment.run_context import RunContext
 from bench.experiment.running import run_cell
 
+pytestmark = pytest.mark.slow
+
 VARIANTS = [
     (name, f"{name}/{variant}" if variant else name)
     for name, cls in conditions().items()
