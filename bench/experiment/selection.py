@@ -33,6 +33,7 @@ def select_methods(words: Sequence[str]) -> list[str]:
     known = registry.method_names()
     cards = {name: registry.method(name).card for name in known}
     chosen: set[str] = set()
+    _require_some("methods", words)
     for word in split_words(words):
         if word in _METHOD_GROUPS:
             chosen.update(name for name in known if _METHOD_GROUPS[word](cards[name]))
@@ -60,6 +61,7 @@ def select_datasets(words: Sequence[str], is_real: Callable[[str], bool]) -> lis
         "every": bool,
     }
     chosen: dict[str, None] = {}
+    _require_some("datasets", words)
     # Split at commas, but for the path of a file whose name has one.
     parts = [
         part for word in words for part in ([word] if _holds(Path(word).is_file) else split_words([word]))
@@ -100,6 +102,12 @@ def parse_seeds(text: str) -> list[int]:
 def split_words(words: Iterable[str]) -> list[str]:
     """Return the parts of options that may be repeated or hold several words with commas between them."""
     return [part.strip() for word in words for part in word.split(",") if part.strip()]
+
+
+def _require_some(option: str, words: Sequence[str]) -> None:
+    """Refuse words that are all empty, as of a variable of the shell that is not set; raises `UsageError`."""
+    if words and not split_words(words):
+        raise UsageError(f"--{option} is empty; name {option}, or leave the option out")
 
 
 def _holds(test: Callable[[], bool]) -> bool:

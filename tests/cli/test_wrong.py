@@ -22,6 +22,8 @@ PLANNING = [
     ("run --methods Deep", "method 'Deep' ... 'deep'"),
     ("run --datasets wikipedai", "dataset 'wikipedai' ... 'wikipedia'"),
     ("run --datasets missing.npz", "missing.npz"),
+    ("run --methods ''", "--methods ... empty"),
+    ("run --datasets ,", "--datasets ... empty"),
     ("run --profile papr", "profile 'papr' ... 'paper'"),
     ("run --variants lout", "variant 'lout' ... 'loud'"),
     ("run --seeds three", "--seeds 'three'"),
