@@ -43,8 +43,7 @@ def command(
         reports: Folder to write into.
     """
     store = Store(folder.results)
-    if any(reports.resolve().is_relative_to(kept.resolve()) for kept in (store.runs, store.models.root)):
-        raise UsageError(f"--reports {reports} is a folder of records; give another one")
+    _require_outside(reports, store)
     records, problems = read_records(folder.results)
     if not only or {"figures", "page"} & {*only}:
         start_drawing(records)
@@ -72,3 +71,9 @@ def command(
     say(*(f"note: {sentence}" for sentence in stale))
     say(f"{counted(len(files), 'file')} from {counted(len(sound.records), 'record')}; read {files[0]}")
     return int(bool(data.problems))
+
+
+def _require_outside(reports: Path, store: Store) -> None:
+    """Refuse a folder among the records: what is written there would count as damaged records."""
+    if any(reports.resolve().is_relative_to(kept.resolve()) for kept in (store.runs, store.models.root)):
+        raise UsageError(f"--reports {reports} is a folder of records; give another one")
