@@ -57,7 +57,8 @@ def labels_by_ids(
         of_labels: key of the ids of the labels, or of all modalities, if there is one.
 
     Returns:
-        The labels ``(n,)`` or ``(n, C)``; None where the list is in the order of the rows, or has no ids.
+        The labels ``(n,)`` or ``(n, C)``; None if ids do not decide: the list is in the order of the rows,
+        or no list of ids belongs to it.
 
     Raises:
         DataError: if an id has no label, or several.
@@ -67,22 +68,24 @@ def labels_by_ids(
     labels = labels.reshape(-1) if labels.shape[:1] == (1,) else labels
     if key is None or not labels.ndim:
         return None
-    mine = source.array(key).reshape(-1)
-    counts = {len(mine), *(source.array(one).size for one in (*ids.values(), of_labels) if one)}
+    wanted = source.array(key).reshape(-1)
+    counts = {len(wanted), *(source.array(one).size for one in (*ids.values(), of_labels) if one)}
     if labels.ndim == 2 and len(labels) not in counts and labels.shape[1] in counts:  # columns are samples
         labels = labels.T
-    in_order, rows = of_labels in (None, key) and len(mine) == len(labels), None
-    if not in_order:
-        lists = [*ids.values()] if of_labels in (None, key) else [of_labels]
-        found = (_rows_of(mine, source.array(one).reshape(-1), len(labels)) for one in lists if one)
-        rows = next((one for one in found if one is not None), None)
-    elif of_labels is None:
+    if of_labels is not None and of_labels != key:
+        rows = _rows_of(wanted, source.array(of_labels).reshape(-1), len(labels))
+        if rows is None:
+            raise DataError(
+                f"{source.path}: not all ids in {key!r} are, once each, in {of_labels!r} of the labels"
+            )
+        return np.asarray(labels[rows])
+    if len(wanted) != len(labels):
+        lists = (source.array(other).reshape(-1) for other in ids.values() if other)
+        found = (_rows_of(wanted, known, len(labels)) for known in lists)
+        return next((np.asarray(labels[rows]) for rows in found if rows is not None), None)
+    if of_labels is None:
         _require_one_order(source, labels, ids, part)
-    if rows is None and of_labels not in (None, key):
-        raise DataError(
-            f"{source.path}: not all ids in {key!r} are, once each, in {of_labels!r} of the labels"
-        )
-    return None if rows is None else np.asarray(labels[rows])
+    return None
 
 
 def _rows_of(ids: Array, known: Array, count: int) -> list[int] | None:

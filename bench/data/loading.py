@@ -33,6 +33,7 @@ from bench.data.bundle import (
 from bench.data.checks import check_splits
 from bench.data.findings import findings
 from bench.data.fingerprint import content_fingerprint
+from bench.data.formats import is_file, is_folder
 from bench.data.locations import data_folder, files_below, find_file, how_to_get, path_of, similar_files
 from bench.data.look_alike import look_alike, rule_digest
 from bench.data.partition import RowLimits, capped, capped_rows, row_limits
@@ -288,7 +289,7 @@ def source_of(what: What, data_dir: str | Path | None = None) -> Source:
     """
     loader = what if isinstance(what, type) else None
     if isinstance(what, str | Path) and is_bundle(what):
-        return _source_of_bundle(Path(what).expanduser())
+        return _source_of_bundle(bundle_path(what))
     found = loader or registry.dataset(str(what))
     card, folder = found.card, data_folder(data_dir)
     paths = {file.name: find_file(card, file, folder) for file in card.files}
@@ -309,11 +310,6 @@ def source_of(what: What, data_dir: str | Path | None = None) -> Source:
 
 def _source_of_bundle(path: Path) -> Source:
     """Return the source of a feature bundle; raises UsageError or DataError if it cannot be one."""
-    if not path.is_file() and not path.is_dir():
-        there = path.exists()
-        raise UsageError(
-            f"{path} is neither a file nor a folder" if there else f"there is no file or folder {path}"
-        )
     if len(path.stem) > LONGEST_NAME:
         longest = f"longer than {LONGEST_NAME} characters"
         raise UsageError(f"the name of {path} is {longest}; give the file a shorter one")
@@ -324,6 +320,28 @@ def _source_of_bundle(path: Path) -> Source:
             raise UsageError(f"there is no dataset in the folder {path}: {error}") from error
         raise
     return Source(path.stem, "real", files, None, path=path)
+
+
+def bundle_path(text: str | Path) -> Path:
+    """Return the path of a feature bundle, with ``~`` expanded.
+
+    Raises:
+        UsageError: if there is neither a file nor a folder; suggests files with similar names.
+    """
+    path = Path(text).expanduser()
+    if is_file(path) or is_folder(path):
+        return path
+    beside = path.parent.glob("*") if is_folder(path.parent) else ()
+    files = [file for file in beside if file.suffix.lower() in ENDINGS and is_file(file)]
+    near = registry.suggestion(path.name, [file.name for file in files])
+    wrong = (
+        f"{path} is neither a file nor a folder"
+        if os.path.exists(path)  # noqa: PTH110
+        else f"there is no file or folder {path}"
+    )
+    raise UsageError(
+        f"{wrong}{near}; give the path of a file of arrays, such as .npz, or of a folder of them"
+    )
 
 
 def is_bundle(name_or_path: str | Path) -> bool:

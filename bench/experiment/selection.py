@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 from bench import registry
 from bench.contract import MethodCard, UsageError
@@ -52,6 +51,7 @@ def select_datasets(words: Sequence[str], is_real: Callable[[str], bool]) -> lis
     Raises:
         UsageError: for a word that matches nothing; suggests near misses.
     """
+    from bench.data.formats import is_file
     from bench.data.loading import is_bundle
 
     known = registry.dataset_names()
@@ -63,9 +63,7 @@ def select_datasets(words: Sequence[str], is_real: Callable[[str], bool]) -> lis
     chosen: dict[str, None] = {}
     _require_some("datasets", words)
     # Split at commas, but for the path of a file whose name has one.
-    parts = [
-        part for word in words for part in ([word] if _holds(Path(word).is_file) else split_words([word]))
-    ]
+    parts = [part for word in words for part in ([word] if is_file(word) else split_words([word]))]
     for word in parts:
         if word in groups:
             chosen.update(dict.fromkeys(filter(groups[word], known)))
@@ -110,28 +108,10 @@ def _require_some(option: str, words: Sequence[str]) -> None:
         raise UsageError(f"--{option} is empty; name {option}, or leave the option out")
 
 
-def _holds(test: Callable[[], bool]) -> bool:
-    try:
-        return test()
-    except OSError:  # as for a name that is too long for the system
-        return False
-
-
 def _bundle(word: str) -> str:
-    from bench.data.bundle import ENDINGS
+    from bench.data.loading import bundle_path
 
-    path = Path(word).expanduser()
-    if not _holds(path.is_file) and not _holds(path.is_dir):
-        files = [file for file in path.parent.glob("*") if file.suffix.lower() in ENDINGS]
-        near = registry.suggestion(path.name, [file.name for file in files if _holds(file.is_file)])
-        wrong = (
-            f"{path} is neither a file nor a folder"
-            if _holds(path.exists)
-            else f"there is no file or folder {path}"
-        )
-        raise UsageError(
-            f"{wrong}{near}; give the path of a file of arrays, such as .npz, or of a folder of them"
-        )
+    path = bundle_path(word)
     if path.stem in registry.dataset_names():
         # Its tables would pass for the dataset's, and a look-alike's for real ones.
         raise UsageError(f"the feature bundle {path} has the name of a dataset; give the file another name")

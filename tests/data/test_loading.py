@@ -97,6 +97,14 @@ def test_a_bundle_is_a_dataset_of_which_a_stratified_share_is_validated_on(tmp_p
     assert len(loaded(tmp_path, values | parts).validation["image"]) == 12
 
 
+@pytest.mark.parametrize("name", ["mien.npz", "x" * 300 + ".npz", "x" * 300 + "/mine.npz"])
+def test_a_path_without_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    saved(tmp_path / "mine.npz", arrays())
+    with pytest.raises(UsageError, match="file") as caught:
+        load_dataset(tmp_path / name)
+    assert ("'mine.npz'" in str(caught.value)) == (name == "mien.npz")
+
+
 def test_absent_files_give_a_look_alike_that_says_so(tmp_path: Path) -> None:
     data = load_dataset(Tiny, tmp_path)
     assert (data.kind, len(data.test["image"])) == ("look-alike", 4)

@@ -57,7 +57,7 @@ def test_a_bundles_path_may_hold_spaces_and_commas(tmp_path: Path, name: str, mo
     assert select_datasets([",".join([str(path), *more])], nothing_real) == [str(path.resolve()), *more]
 
 
-@pytest.mark.parametrize("name", ["mien.npz", "mine", "x" * 300 + ".npz"])
+@pytest.mark.parametrize("name", ["mien.npz", "mine", "x" * 300 + ".npz", "x" * 300 + "/mine.npz"])
 def test_a_path_without_a_file_is_refused(tmp_path: Path, name: str) -> None:
     write_bundle(tmp_path / "mine.npz")
     with pytest.raises(UsageError, match="file") as caught:

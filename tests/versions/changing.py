@@ -1,4 +1,4 @@
-"""Which versions are to be raised: from the units whose code changed and the methods whose numbers moved."""
+"""Computes which versions to raise, from the units whose code changed and the methods whose numbers moved."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Unit = tuple[UnitKind, str]
 
 @dataclass(frozen=True)
 class Change:
-    """What is to be written.
+    """New versions to be written.
 
     Attributes:
         lock: the new versions.
@@ -32,7 +32,7 @@ class Change:
 
 
 def changed_units(lock: Lock, units: Mapping[UnitKind, Mapping[str, str]]) -> set[Unit]:
-    """Return the units whose code is not that at which their version was confirmed, but for new ones."""
+    """Return the known units whose code differs from the code that their version was confirmed with."""
     return {
         (kind, name)
         for kind in KINDS
@@ -58,12 +58,12 @@ def change_of(
 
     Args:
         lock: versions as they are.
-        units: digest at hand of every unit.
+        units: present digest of every unit.
         toolkits: of every method.
         moved: methods whose numbers moved.
-        moved_data: datasets whose arrays did.
+        moved_data: datasets whose arrays changed.
         by_hand: names of units to raise in any case.
-        under_conditions: methods of which no number moved but under conditions.
+        under_conditions: methods whose numbers moved only under conditions.
     """
     changed = changed_units(lock, units)
     depends: dict[str, set[Unit]] = {
@@ -74,27 +74,41 @@ def change_of(
         & changed
         for method in toolkits
     }
-    raised: set[Unit] = {("methods", name) for name in moved} & changed
-    for unit in sorted(changed):
-        users = [method for method in toolkits if unit in depends[method]]
-        blamed = [method for method in users if method in moved and ("methods", method) not in changed]
-        if unit[0] == "packages" and (blamed or (users and set(users) <= set(moved))):
-            raised.add(unit)
+    raised = _changed_packages_that_moved(changed, depends, moved)
+    raised |= {("methods", name) for name in moved} & changed
     raised |= {("datasets", name) for name in moved_data} & changed
+    raised |= {(kind, name) for kind in KINDS for name in by_hand if name in lock[kind]}
     unexplained = [name for name in moved if not (depends.get(name, set()) | {("methods", name)}) & changed]
     unexplained += [name for name in moved_data if ("datasets", name) not in changed]
-    raised |= {(kind, name) for kind in KINDS for name in by_hand if name in lock[kind]}
+    return Change(
+        _raised_lock(lock, units, raised),
+        tuple(sorted(raised)),
+        tuple(sorted(changed - raised)),
+        tuple(sorted(set(unexplained) - {*by_hand})),
+    )
+
+
+def _changed_packages_that_moved(
+    changed: Collection[Unit], depends: Mapping[str, Collection[Unit]], moved: Collection[str]
+) -> set[Unit]:
+    """Return the changed packages that explain why methods moved; ``depends`` has those of every method."""
+    raised: set[Unit] = set()
+    for unit in changed:
+        users = {method for method, packages in depends.items() if unit in packages}
+        unedited = {method for method in users & set(moved) if ("methods", method) not in changed}
+        if unit[0] == "packages" and (unedited or (users and users <= set(moved))):
+            raised.add(unit)
+    return raised
+
+
+def _raised_lock(lock: Lock, units: Mapping[UnitKind, Mapping[str, str]], raised: Collection[Unit]) -> Lock:
+    """Return the versions of all units, those of ``raised`` higher by one; a new unit has version 1."""
     new: Lock = {kind: {} for kind in KINDS}
     for kind in KINDS:
         for name, digest in sorted(units[kind].items()):
             version = lock[kind][name].version if name in lock[kind] else 1
             new[kind][name] = Confirmed(version + ((kind, name) in raised), digest)
-    return Change(
-        new,
-        tuple(sorted(raised)),
-        tuple(sorted(changed - raised)),
-        tuple(sorted(set(unexplained) - {*by_hand})),
-    )
+    return new
 
 
 def lock_text(lock: Lock) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.contract import DataError
-from bench.data.formats.array_file import TEXTS, ArrayFile, blamed, is_folder, require_regular
+from bench.data.formats.array_file import TEXTS, ArrayFile, blamed, is_file, is_folder, require_regular
 from bench.data.formats.folder import Folder
 from bench.data.formats.json_files import Json
 from bench.data.formats.matlab import Mat5
@@ -23,7 +23,16 @@ from bench.data.formats.numpy_files import Npz, npy
 from bench.data.formats.probe import require_harmless
 from bench.data.formats.tensor_files import Safetensors, Torch
 
-__all__ = ["ArrayFile", "container_of", "files_of", "is_folder", "open_arrays", "require_regular", "telltale"]
+__all__ = [
+    "ArrayFile",
+    "container_of",
+    "files_of",
+    "is_file",
+    "is_folder",
+    "open_arrays",
+    "require_regular",
+    "telltale",
+]
 
 _HDF5: Final = b"\x89HDF\r\n\x1a\n"
 _READERS: Final[Mapping[str, Callable[[Path], ArrayFile]]] = {

@@ -198,9 +198,14 @@ def blamed(where: str) -> Iterator[None]:
         ) from error
 
 
+def is_file(path: Path | str) -> bool:
+    """Return whether there is a file; False also if the path is longer than the system allows."""
+    return os.path.isfile(path)  # noqa: PTH113 - `Path.is_file` raises an error then
+
+
 def is_folder(path: Path | str) -> bool:
-    """Return whether there is a folder; False also where a path is longer than the system takes."""
-    return os.path.isdir(path)  # noqa: PTH112 - `Path.is_dir` fails there
+    """Return whether there is a folder; False also if the path is longer than the system allows."""
+    return os.path.isdir(path)  # noqa: PTH112 - `Path.is_dir` raises an error then
 
 
 def require_regular(path: Path) -> None:
