@@ -225,4 +225,4 @@ def test_every_format_has_every_method_and_dataset(gappy: SummaryTable) -> None:
     assert by_cell["drcl", "rare"]["pairing"] == "class-matched"
     assert (by_cell["rono", "x"]["average_rank"], by_cell["rono", "x"]["ranked_over"]) == ("1.0", "x y")
     assert (by_cell["mars", "y"]["mean"], by_cell["mars", "y"]["reason"]) == ("", "timeout: 60 s")
-    assert by_cell["mars", "x"]["unranked_because"] == "no number on y"
+    assert by_cell["mars", "x"]["unranked_because"].endswith(" y")

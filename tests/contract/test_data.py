@@ -47,7 +47,7 @@ def test_arrays_are_read_only_views_of_what_was_given() -> None:
 
 
 def test_a_split_needs_modalities_and_equal_counts_where_rows_are_pairs() -> None:
-    with pytest.raises(DataError, match="at least one modality"):
+    with pytest.raises(DataError, match="modality"):
         Split({}, 2)
     parts = {"image": Modality(np.zeros((2, 1)), LABELS[:2]), "text": Modality(np.zeros((3, 1)), LABELS[:3])}
     assert not Split(parts, 4).paired

@@ -87,7 +87,7 @@ def test_a_truncated_file_is_one_clear_sentence(tmp_path: Path, write: Write, sh
     path = write(tmp_path / "broken", {"X": random.random((60, 40)), "Y": random.random((50, 9))})
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(DataError, match=r"truncated or damaged|an empty file") as caught:
+    with pytest.raises(DataError, match=r"truncated|empty") as caught:
         read_all(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)

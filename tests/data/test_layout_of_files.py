@@ -119,7 +119,7 @@ def test_a_word_that_marks_missing_values_is_a_class_unless_all_others_are_numbe
     data = written(tmp_path / name, {"art": "None", "music": "3", "war": "war"}.get)
     require(data)
     assert tuple(data.items.classes) == ("3", "None", "war")
-    assert "None is a class" in notes(data)
+    assert mentions(notes(data), "None ... class")
     rows = iter(range(36))
     numbers = {"art": "1", "music": "2", "war": "3"}
     data = written(tmp_path / name, lambda word: "NA" if next(rows) in (1, 2, 4) else numbers[word])
@@ -238,7 +238,7 @@ def test_lists_three_deep_are_captions(tmp_path: Path, name: str, wide: int) -> 
         np.testing.assert_array_equal(test["text"].features[caption::3], texts["test"] + caption)
     values["test_text"] = [values["test_text"][0][:2], *values["test_text"][1:]]
     dump(tmp_path / "y.pkl", values)
-    with pytest.raises(DataError, match="'test_text': lists of different lengths"):
+    with pytest.raises(DataError, match=r"'test_text': .*length"):
         load_dataset(tmp_path / "y.pkl")
 
 

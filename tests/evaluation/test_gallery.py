@@ -67,7 +67,7 @@ def test_the_test_rows_as_gallery_give_the_same_bits() -> None:
 
 def test_a_gallery_that_does_not_fit_is_refused() -> None:
     test = _split(0, 20)
-    with pytest.raises(UsageError, match="needs a gallery split"):
+    with pytest.raises(UsageError, match="gallery"):
         evaluate(AsGiven(), test, ["map@all/gallery"])
     with pytest.raises(UsageError, match="audio"):
         evaluate(AsGiven(), test, gallery=_split(1, 20, ("image", "text")))

@@ -60,7 +60,7 @@ def test_without_a_gpu_the_parts_are_listed(capsys: pytest.CaptureFixture[str]) 
     assert main([]) == 0
     printed = capsys.readouterr().out
     assert all(f"- {name}: " in printed for name in PARTS)
-    assert "There is no GPU" in printed
+    assert "no GPU" in printed
 
 
 def test_a_check_that_fails_is_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_methods_come_in_the_order_of_tables_then_datasets_and_each_entry_once()
 def test_a_method_that_is_gone_is_cited_by_the_card_in_its_record_or_named_in_a_comment() -> None:
     assert citations([]) == ""
     gone = record("gone", "my\nbundle")
-    assert citations([gone]) == "% gone: no reference known\n\n% my bundle: no reference known\n"
+    assert [line.partition(":")[0] for line in citations([gone]).split("\n\n")] == ["% gone", "% my bundle"]
     card = {"name": "gone", "title": "G", "authors": "A", "year": 1, "venue": "V", "family": "F"}
     citation = registry.method("drcl").card.citation
     snapshot = MethodSnapshot(card={**card, "citation": citation}, usual={}, origins={})
@@ -79,7 +80,7 @@ def test_the_quick_profile_and_values_per_dataset_are_shown() -> None:
     quick = registry.resolve_settings(registry.method("drcl"), profile="quick")["batch_size"]
     assert quick != 1024
     assert [cell.strip() for cell in line.split("|")][2:4] == ["`1024`", f"`{quick}`"]
-    assert "## Values per dataset, in the paper profile" in page
+    assert re.search("^## .*paper profile", page, re.MULTILINE)
     assert "| `wikipedia`" in page
 
 

@@ -99,15 +99,15 @@ def _choices(ablation: Ablation, parts: Sequence[Component], labels: Labels) -> 
     # by quality, to show whether mAP follows it
     bars.sort(key=lambda bar: -(bar.quality.mean if bar.quality else -1.0))
     itself = Bar(setting_text(default), [ablation.full.entries[AVERAGE]], None, itself=True)
-    chosen = ", ".join(f"{name} in {count}" for name, count in ablation.chosen.items()) or "not noted"
+    chosen = ", ".join(f"{name} in {count}" for name, count in ablation.chosen.items()) or "not recorded"
     scores = [f"{bar.label}: {bar.values[0].mean:.3f}" for bar in bars if bar.values[0].mean is not None]
     return FigureExhibit(
         ablation_stem("choices", ablation),
         f"Choice of a modality by {ablation.label}: {data_name(ablation.data)}",
-        f"{ablation.label} with one modality's {setting} instead of its own choice "
-        f"({setting_text(default)}). {_about(ablation)} Left: the quality S_k that it chooses by. Right: "
-        f"average over {len(ablation.columns) - 1} directions. Deviations over seeds. Filled: what most of "
-        f"its fits chose ({chosen}).",
+        f"{ablation.label} with a fixed {setting} instead of the method's choice "
+        f"({setting_text(default)}). {_about(ablation)} Left: the quality S_k by which it chooses. Right: "
+        f"average over {len(ablation.columns) - 1} directions. Deviations over seeds. Filled: chosen "
+        f"by most of its fits ({chosen}).",
         f"mAP by modality, highest quality first: {', '.join(scores)}.",
         data_subject(ablation.data),
         partial(_draw_choices, bars, itself, setting, style.look(ablation.method, labels), ablation.protocol),
@@ -213,7 +213,7 @@ def _draw_choices(
             right.text(0.02, index, "no result", transform=right.get_yaxis_transform(), fontsize=style.SMALL)
     mean, deviation = itself.values[0].mean, itself.values[0].deviation
     if mean is not None:
-        name = f"its own choice ({style.shortened(itself.label)})"
+        name = f"the method's choice ({style.shortened(itself.label)})"
         line = right.axvline(mean, color=style.INK, linewidth=0.7, label=name)
         if deviation:
             right.axvspan(mean - deviation, mean + deviation, color=style.FAINT, zorder=0)

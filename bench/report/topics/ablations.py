@@ -120,7 +120,7 @@ def _choices(ablation: Ablation) -> TableExhibit:
     lines = [Line(setting_text(default), itself, search=ablation.label)]
     for one in ablation.choices:
         chosen = f"{ablation.chosen.get(one.modality, 0)} of {fits}" if ablation.chosen else ""
-        quality = spread_cell(ablation.quality.get(one.modality), ".3f", records, "not noted")
+        quality = spread_cell(ablation.quality.get(one.modality), ".3f", records, "not recorded")
         cells = (quality, Cell(chosen), *_numbers(one, shown, tops))
         lines.append(Line(one.modality, cells, search=f"{ablation.label} {one.variant}"))
     head = (*data_values(ablation.data), ablation.protocol, ablation.selection, ablation.method)
@@ -133,13 +133,13 @@ def _choices(ablation: Ablation) -> TableExhibit:
     ]
     return TableExhibit(
         name=ablation_stem("choices", ablation),
-        caption=f"{ablation.label}, one modality against its own choice — {_about(ablation)}",
+        caption=f"{ablation.label}, fixed modalities against the method's choice — {_about(ablation)}",
         corner=setting,
         columns=(Column("quality S_k"), Column("chosen"), *_columns(shown)),
         lines=tuple(lines),
         notes=(
-            f"quality S_k: what {ablation.label} goes by when it chooses, noted in its records; chosen: in "
-            "how many of its fits; diff.: minus its own choice, paired by seed.",
+            f"quality S_k: the value by which {ablation.label} chooses, from its records; chosen: in how "
+            "many of its fits; diff.: difference from the method's choice, paired by seed.",
         ),
         subject=data_subject(ablation.data, ablation.protocol),
         values=(Values("ablations/choices.csv", CHOICE_FIELDS, values),),

@@ -177,7 +177,7 @@ def _choice_exhibits(data: ReportData) -> Iterator[TableExhibit]:
                 difference = part.differences.get(AVERAGE) if part else None
                 spread = with_half_width(difference.spread if difference else None)
                 cells += [
-                    spread_cell(one.quality.get(name), ".3f", (), "not noted"),
+                    spread_cell(one.quality.get(name), ".3f", (), "not recorded"),
                     entry_cell(part.row.entries[AVERAGE] if part else ABSENT),
                     spread_cell(spread, "+.3f", (), "no pair"),
                 ]

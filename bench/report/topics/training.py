@@ -105,9 +105,9 @@ def _figure(one: Data, curves: list[Curve], data: ReportData) -> FigureExhibit:
         one,
         "Validation mAP and loss by epoch",
         f"Coloured, left axis: validation mAP@all, mean over cells; the marker is its "
-        "highest point. Dashed: training loss, each from its own lowest value at the panel's bottom to "
-        f"its own highest at the top, as losses of different methods have no common scale.{behind} "
-        f"Epochs in percent of each method's own number.{style.star_note(curves)}",
+        "highest point. Dashed: training loss, scaled from its lowest value (bottom of the panel) to "
+        f"its highest (top), because losses of different methods have no common scale.{behind} "
+        f"Epochs in percent of each method's number of epochs.{style.star_note(curves)}",
         f"Curves of validation mAP and training loss of {len(curves)} methods; {state}.",
         partial(_draw, curves, names, [style.look(method, data.labels) for method in methods], index),
     )
@@ -137,11 +137,11 @@ def _draw(
         epochs = f" · {len(curve.values)} ep."
         axis.set_title(style.fitted(names[index], room - style.width_of(epochs)) + epochs, pad=3)
     below = (0.04 + 0.16 * lines) / figure.get_figheight()
-    figure.supxlabel("epochs in % of the method's own number", fontsize=style.LARGE, y=below)
+    figure.supxlabel("epochs, in % of the method's number of epochs", fontsize=style.LARGE, y=below)
     figure.supylabel("validation mAP@all", fontsize=style.LARGE, x=0.06 / figure.get_figwidth())
     handles = [
         Line2D([], [], color=looks[0].colour, **looks[0].points, label="validation mAP, highest point"),
-        Line2D([], [], **_LOSS, label="training loss, own lowest to own highest"),
+        Line2D([], [], **_LOSS, label="training loss, scaled to its range"),
     ]
     if reference is not None:
         pale_name = f"validation mAP of {style.fitted(names[reference], 1.2)}"
