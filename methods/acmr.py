@@ -70,8 +70,8 @@ class ACMR(t.DeepMethod):
         s, (v, w), (x_v, x_w) = self.settings, z.values(), batch.features.values()
         y, _ = batch.targets.values()
         l_label = t.shared_cross_entropy(self.labels(v), y) + t.shared_cross_entropy(self.labels(w), y)
-        l_triplet = triplet_loss(v, w, most_similar_stranger(x_w, y), y, s)
-        l_triplet = l_triplet + triplet_loss(w, v, most_similar_stranger(x_v, y), y, s)
+        l_triplet = triplet_loss(v, w, most_similar_negative(x_w, y), y, s)
+        l_triplet = l_triplet + triplet_loss(w, v, most_similar_negative(x_v, y), y, s)
         weight = s.adversary * t.gradual(clock.done)
         l_adv = t.modality_cross_entropy(
             [self.adversary(t.reverse_gradient(rows, weight)) for rows in (v, w)]
@@ -80,23 +80,23 @@ class ACMR(t.DeepMethod):
         return {"loss": total, "L_label": l_label, "L_triplet": l_triplet, "L_adv": l_adv}
 
 
-def most_similar_stranger(x: Tensor, y: Tensor) -> Tensor:
+def most_similar_negative(x: Tensor, y: Tensor) -> Tensor:
     """Return for each row ``(n,)`` the row without a shared class whose features are most similar."""
     return (t.cosines(x, x) - 4 * (y @ y.T > 0)).argmax(dim=1)
 
 
-def triplet_loss(anchors: Tensor, others: Tensor, strangers: Tensor, y: Tensor, s: ACMRSettings) -> Tensor:
+def triplet_loss(anchors: Tensor, others: Tensor, negatives: Tensor, y: Tensor, s: ACMRSettings) -> Tensor:
     """Return the mean over anchors of ``mean_t+ ||v - t+|| + lambda max(0, mu - ||v - t-||)``.
 
     Args:
         anchors: v, ``(n, d)``.
         others: their partners in the other modality, ``(n, d)``, among which t+ and t- are.
-        strangers: the row of t- among ``others``, ``(n,)``; it counts only if it shares no class.
+        negatives: the row of t- among ``others``, ``(n,)``; it counts only if it shares no class.
         y: targets of the pairs ``(n, C)``; a row without any class has its partner for t+.
         s: weight lambda, margin mu, and what t+ is.
     """
-    apart = t.row_norm(anchors - others[strangers])
-    foreign = (y * y[strangers]).sum(dim=1) == 0
+    apart = t.row_norm(anchors - others[negatives])
+    foreign = (y * y[negatives]).sum(dim=1) == 0
     hinge = (s.margin - apart).clamp_min(0) * foreign
     if s.positives == "partner":
         return t.distance(anchors, others) + s.repulsion * hinge.mean()

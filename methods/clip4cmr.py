@@ -1,4 +1,4 @@
-"""CLIP4CMR's head: every modality learns to come near learned prototypes of the classes."""
+"""CLIP4CMR's head: each modality is trained towards learned class prototypes."""
 
 from dataclasses import dataclass
 

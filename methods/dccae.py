@@ -1,4 +1,4 @@
-"""DCCAE: two networks whose outputs correlate as much as possible, with a decoder for each."""
+"""DCCAE: two networks with maximally correlated outputs, and a decoder for each."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class DCCAE(t.DeepMethod):
         self.nets = self.each(
             data, lambda width: autoencoder((width, *s.hidden, s.dim), s.reconstruction > 0)
         )
-        self.closing = ClosingCCA(tuple(data), s.dim, s.closing_ridge).to(data.device)
+        self.closing = FinalCCA(tuple(data), s.dim, s.closing_ridge).to(data.device)
 
     def plan(self, track: str, data: t.DeviceSplit) -> t.Plan:
         """Return pairs without small last batches: covariances of a few left-over rows would be noise."""
@@ -99,7 +99,7 @@ class DCCAE(t.DeepMethod):
         return {"closing_correlation": self.closing.fit(left, right)}
 
 
-class ClosingCCA(nn.Module):
+class FinalCCA(nn.Module):
     """Linear CCA between the outputs of two networks, kept with their weights."""
 
     def __init__(self, names: tuple[str, ...], dim: int, ridge: float) -> None:

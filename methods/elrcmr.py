@@ -76,8 +76,8 @@ class ELRCMR(t.DeepMethod):
 
     def after(self, batch: t.Batch, clock: t.Clock) -> None:
         """Let the averages follow the trained weights; the first t steps form a plain average."""
-        keep = self.settings.average * fading(clock.iteration, self.settings.average_iterations)
-        follow(self.encoders, self.nets, min(keep, 1 - 1 / (clock.iteration + 1)))
+        keep = self.settings.average * decaying_factor(clock.iteration, self.settings.average_iterations)
+        average_weights(self.encoders, self.nets, min(keep, 1 - 1 / (clock.iteration + 1)))
 
     def loss(self, z: t.Views, batch: t.Batch, clock: t.Clock) -> t.Loss:
         """Cluster, remember and contrast."""
@@ -89,7 +89,7 @@ class ELRCMR(t.DeepMethod):
             for name, rows in batch.rows.items()
         ]
         inter, intra = t.multimodal_contrast(views, s.tau), intra_contrast(views, [*logits.values()], s.tau)
-        beta = s.beta * fading(clock.iteration, s.beta_iterations)
+        beta = s.beta * decaying_factor(clock.iteration, s.beta_iterations)
         return elrcmr_loss(torch.stack(rc).sum(), torch.stack(elr).sum(), inter, intra, beta, s)
 
 
@@ -135,14 +135,14 @@ def intra_contrast(views: Sequence[Tensor], logits: Sequence[Tensor], tau: float
     return torch.stack(terms).sum()
 
 
-def fading(iteration: int, length: int) -> float:
+def decaying_factor(iteration: int, length: int) -> float:
     """Return ``1 - exp(-5 (1 - min(t, L) / L)^2)``, which falls from .993 to 0 over ``length`` updates."""
     return 1 - math.exp(-5 * (1 - min(iteration, length) / length) ** 2)
 
 
 @torch.no_grad()
-def follow(averages: Mapping[str, nn.Module], nets: Mapping[str, nn.Module], keep: float) -> None:
-    """Move averaged weights towards the trained ones: ``a <- keep a + (1 - keep) w``."""
+def average_weights(averages: Mapping[str, nn.Module], nets: Mapping[str, nn.Module], keep: float) -> None:
+    """Update averaged weights by the trained ones: ``a <- keep a + (1 - keep) w``."""
     for name, net in nets.items():
         for mean, weight in zip(averages[name].parameters(), net.parameters(), strict=True):
             mean.lerp_(weight, 1 - keep)

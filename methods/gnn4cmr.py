@@ -72,7 +72,7 @@ class GNN4CMR(t.DeepMethod):
 
 
 class Imitation(nn.Module):
-    """Embeddings of one modality are decoded to the other; adversaries tell real from decoded."""
+    """Decoders from each modality's embeddings to the other, and adversaries that tell real from decoded."""
 
     def __init__(self, widths: Mapping[str, int], s: GNN4CMRSettings) -> None:
         """Draw the weights; modalities are taken in the order of ``widths``."""

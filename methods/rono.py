@@ -1,4 +1,4 @@
-"""RONO: discriminative centres that push away what they doubt, a shared classifier, and contrast."""
+"""RONO: class centres that repel rows with doubtful labels, a shared classifier, and contrast."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -53,7 +53,7 @@ class Block:
     records: tuple[tuple[str, ...], ...] = ()  # digests behind the scores of each method
 
     @property
-    def merits(self) -> Array:
+    def oriented_scores(self) -> Array:
         """Return the scores, or where lower ones are better their negatives."""
         return -self.scores if is_rank(self.about.protocol) else self.scores
 
@@ -201,22 +201,22 @@ def dataset_tests_of(block: Block) -> DatasetTests | None:
     if not block.testable:
         return None
     methods, datasets = block.scores.shape
-    merits = block.merits
-    pairwise = nemenyi(merits)
+    oriented_scores = block.oriented_scores
+    pairwise = nemenyi(oriented_scores)
     against = {}
     if block.reference:
         index = block.methods.index(block.reference)
         rivals = [number for number in range(methods) if number != index]
-        tests = np.column_stack([*wilcoxon_against(merits, index), pairwise[index, rivals]]).tolist()
+        tests = np.column_stack([*wilcoxon_against(oriented_scores, index), pairwise[index, rivals]]).tolist()
         states: list[list[float | None]] = [[None] * 3] * len(rivals)
         if not is_rank(block.about.protocol):
-            states = bayesian_signed_rank(merits[index], merits[rivals]).tolist()
+            states = bayesian_signed_rank(oriented_scores[index], oriented_scores[rivals]).tolist()
         against = {
             block.methods[rival]: AgainstReference(*row, *state)
             for rival, row, state in zip(rivals, tests, states, strict=True)
         }
-    average, least = ranks(merits).mean(axis=1), critical_difference(methods, datasets)
-    return DatasetTests(block, average, omnibus(merits), least, pairwise, against)
+    average, least = ranks(oriented_scores).mean(axis=1), critical_difference(methods, datasets)
+    return DatasetTests(block, average, omnibus(oriented_scores), least, pairwise, against)
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ def summary_tables_of(tables: Sequence[Table], blocks: Sequence[Block]) -> list[
     for block in blocks:
         chosen, _ = one_version_each([table for table in tables if block_key(table) == block.about])
         if len(chosen) > 1:
-            average = ranks(block.merits).mean(axis=1) if block.scores.size else ()
+            average = ranks(block.oriented_scores).mean(axis=1) if block.scores.size else ()
             rank = dict(zip(block.methods, map(float, average), strict=True))
             found, data = usual_rows(chosen), tuple(table.data for table in chosen)
             lines = tuple(

@@ -24,7 +24,7 @@ class NearChance(NamedTuple):
 
     @property
     def words(self) -> str:
-        """Return what is the case, without a subject."""
+        """Return the finding as a predicate, without a subject."""
         return f"average {_PROTOCOL} {self.value:.3f} is within {NEAR} of chance ({self.chance:.3f})"
 
 

@@ -161,7 +161,7 @@ def _shared(found: Sequence[Collection[int]]) -> list[int]:
 
 
 class Taken(NamedTuple):
-    """How a method took a condition."""
+    """Whether and how a method accepted a condition."""
 
     how: Mapping[str, tuple[str, ...]]  # levels by how it took them: as `_how` says
     reasons: tuple[str, ...]  # why there is no result, each once
@@ -169,7 +169,7 @@ class Taken(NamedTuple):
 
 
 def flexibility(results: Results) -> dict[Data, dict[str, dict[str, Taken]]]:
-    """Return how methods took conditions, by data, method and condition; of data under any condition."""
+    """Return how methods accepted conditions, by data, method and condition; for data with any condition."""
     groups: dict[Data, dict[str, dict[str, list[Record]]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(list))
     )

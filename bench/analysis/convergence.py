@@ -82,7 +82,7 @@ def _mean(series: Sequence[Sequence[float]]) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class TraceSummary:
-    """What a trace comes to."""
+    """Summary of a trace: its first, last and selected epochs."""
 
     columns: tuple[str, ...]  # that are shown
     rows: tuple[tuple[str, Mapping[str, object]], ...]  # of epochs: why one is shown, and its values

@@ -15,7 +15,7 @@ from bench.records.schema import Environment, Record
 
 @dataclass(frozen=True)
 class Cost:
-    """What one row of a table cost."""
+    """Seconds and memory of one row of a table."""
 
     label: str
     cells: int  # how many were done
@@ -78,7 +78,7 @@ def shares_of(results: Results) -> dict[tuple[str, str, str], list[Share]]:
 
 @dataclass(frozen=True)
 class ScoreAndCost:
-    """One row of a table: what it reached and what that cost.
+    """mAP and costs of one row of a table.
 
     A method for two modalities needs several cells for all directions of a dataset with more: its seconds
     are their sum.
@@ -95,7 +95,7 @@ class ScoreAndCost:
 
 
 def score_and_cost(row: Row, records: Mapping[str, Record]) -> ScoreAndCost | None:
-    """Return a row's price, from the records by digest; None where it has no number over all directions."""
+    """Return a row's mAP and costs, by digest; None where it has no number over all directions."""
     entry = row.entries[AVERAGE]
     if entry.mean is None:
         return None

@@ -175,7 +175,7 @@ def _values(path: Path) -> Iterator[Value]:
         try:
             yield msgspec.convert(fields, Value, strict=False)
         except msgspec.ValidationError as error:
-            raise DataError(f"{where}: {fields['value']!r} is no mAP between 0 and 1") from error
+            raise DataError(f"{where}: {fields['value']!r} is not a mAP between 0 and 1") from error
 
 
 def _names(path: Path) -> Names:

@@ -76,7 +76,7 @@ def _rows_named(name: str, suffix: str, tables: Sequence[PerQueryTable]) -> dict
             fitting = [row for row in fitting if row.usual] or fitting
         if len(fitting) > 1:
             labels = ", ".join(repr(row.label) for row in fitting)
-            raise UsageError(f"{len(fitting)} rows are of {name}; name one by its whole label: {labels}")
+            raise UsageError(f"{len(fitting)} rows match {name}; give the complete label of one: {labels}")
         if fitting:
             found[table.key] = fitting[0]
     return found

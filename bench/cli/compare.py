@@ -97,7 +97,7 @@ def _fields(
     records, problems = read_records(results)
     records = newest(records, earlier=earlier)
     if not records:
-        raise UsageError(f"no record in {results} is stale: all were made by the code at hand")
+        raise UsageError(f"no record in {results} is stale: all were made by the present code")
     data = dataset_named(options.dataset, records)
     chosen = Filter(conditions=condition_words(options.conditions, records))
     chosen.require_known(records)

@@ -112,11 +112,13 @@ def condition(
     data = data.select(tuple(word for word in data.modalities if word in names)) if names else data
     applied = found[0]
     if not condition_class(applied.name).card.in_files:
-        raise UsageError(f"a file holds rows, labels and ids of training rows, not what {applied.name} does")
+        raise UsageError(
+            f"{applied.name} cannot be written to a file: files hold only rows, labels and ids for training"
+        )
     try:
         edited = applied.drawn(data.train, (data.name, *data.modalities), seed, order)
     except Unsupported as error:
-        raise UsageError(f"{applied.id} cannot be made of {data.name}: {error}") from error
+        raise UsageError(f"{applied.id} cannot be applied to {data.name}: {error}") from error
     about = {"dataset": data.name, "fingerprint": data.fingerprint, "condition": applied.id, "seed": seed}
     write_drawn(write, data.train, edited, {**about, "effective": edited.effective})
     reached = edited.effective if isinstance(edited.effective, str) else f"{edited.effective:.4g}"

@@ -138,9 +138,9 @@ class LocalMachine:
         inventory = self._inventory or devices.take_inventory(gpus=gpus)
         chosen = devices.choose_devices(self.devices, inventory)
         if options.devices == "cpu" and options.jobs_per_device is not None:
-            raise UsageError("--jobs-per-device is for GPUs; --jobs says how many cells share the CPU")
+            raise UsageError("--jobs-per-device is for GPUs; --jobs sets how many cells share the CPU")
         if chosen != ["cpu"] and options.jobs:
-            raise UsageError("--jobs is for the CPU; --jobs-per-device says how many cells share a GPU")
+            raise UsageError("--jobs is for the CPU; --jobs-per-device sets how many cells share a GPU")
         if options.jobs == 0:
             if len(chosen) > 1:
                 ways = f"name one of {', '.join(chosen)} with --devices"
@@ -212,7 +212,9 @@ def machines(
     if executor.executor == "local":
         for name, given in (("--scheduler", executor.scheduler), ("--patience", executor.patience)):
             if given is not None:
-                raise UsageError(f"{name} is of no use without --executor dask; add that, or leave it out")
+                raise UsageError(
+                    f"{name} has no effect without --executor dask; add this option, or leave {name} out"
+                )
         yield LocalMachine(options, threads)
         return
     if not executor.scheduler:
@@ -223,7 +225,7 @@ def machines(
     for name, value in (("--jobs", options.jobs), ("--jobs-per-device", options.jobs_per_device)):
         if value is not None:
             raise UsageError(
-                f"{name} is for this machine; with --executor dask each worker says what it has: "
+                f"{name} is for this machine; with --executor dask, each worker declares its slots: "
                 'dask worker ADDRESS --nthreads 1 --resources "GPU=1"'
             )
     with ExitStack() as stack:

@@ -57,9 +57,9 @@ def _shares(word: str) -> tuple[Fraction, ...]:
             raise ValueError
         shares = tuple(Fraction(part.strip()) for part in word.split(",") if part.strip())
     except (ValueError, ZeroDivisionError) as error:
-        raise UsageError(f"{word[:_LONGEST]!r} is not a list of parts, such as 1/2,1/4 or .1") from error
+        raise UsageError(f"{word[:_LONGEST]!r} is not a list of fractions, such as 1/2,1/4 or .1") from error
     if not all(0 < share <= 1 for share in shares):
-        raise UsageError(f"{word!r}: a part of the gallery is above 0 and at most 1")
+        raise UsageError(f"{word!r}: a fraction of the gallery is above 0 and at most 1")
     return shares
 
 
@@ -206,7 +206,7 @@ def refit_cell(chosen: Sequence[Record], device: str, data_dir: Path) -> Source:
     seed = record.identity.seed
     if any(msgspec.structs.replace(another.identity, seed=seed) != record.identity for another in chosen):
         ways = "; or ".join(narrowing(another, chosen) for another in chosen[:4])
-        raise UsageError(f"{len(chosen)} cells fit; say which, such as: {ways}")
+        raise UsageError(f"{len(chosen)} cells match; select one, such as: {ways}")
     if record.result is None:
         reason = record.failure.reason if record.failure is not None else "no result"
         raise UsageError(f"{record.identity.title} has no embeddings: {record.status}: {reason}")

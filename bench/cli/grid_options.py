@@ -119,7 +119,7 @@ def _request(wanted: Wanted, device: DeviceKind) -> Request:
     options = wanted.cells
     conditions = parse_conditions(split_words(options.conditions))
     if not conditions:
-        raise UsageError("--conditions names none; write clean for unchanged data")
+        raise UsageError("--conditions is empty; write clean for unchanged data")
     return Request(
         methods=select_methods(wanted.methods) if wanted.methods else [],
         datasets=[],
@@ -140,13 +140,14 @@ def _require_as_given(request: Request) -> None:
     """Raise `UsageError` for conditions and seeds, which embeddings of another program do not have."""
     if any(request.conditions):
         raise UsageError(
-            "--conditions is for what is trained here: under which condition embeddings were trained cannot "
-            "be checked; say it in the NAME of the row, and run methods under conditions without --embeddings"
+            "--conditions applies only to methods that this command trains: the condition under which given "
+            "embeddings were trained cannot be checked; state it in the NAME of the row, and run methods "
+            "under conditions without --embeddings"
         )
     if not request.methods and [*request.seeds] != [0]:
         raise UsageError(
-            "--seeds is for what is trained here: the files of a row are its seeds 0, 1, ... in the order "
-            "given; leave --seeds out, or name methods"
+            "--seeds applies only to methods that this command trains: the files of a row are its seeds 0, "
+            "1, ... in the order given; leave --seeds out, or name methods"
         )
 
 

@@ -58,7 +58,12 @@ class LayoutOptions:
         from bench.data.keys import Choices
 
         if (self.paired and self.unpaired) or (self.multi_label and self.single_label):
-            raise UsageError("two options that exclude each other are given; which of the two is meant?")
+            one, other = (
+                ("--paired", "--unpaired")
+                if self.paired and self.unpaired
+                else ("--multi-label", "--single-label")
+            )
+            raise UsageError(f"{one} and {other} exclude each other; give one of them")
         named = {"image": self.image, "text": self.text, "audio": self.audio, "video": self.video}
         for word in self.modality:
             name, _, value = word.partition("=")
@@ -103,7 +108,7 @@ def command(
 
     choices = layout.choices()
     if output.exists():
-        raise UsageError(f"{output} is there already; give another name, or remove it")
+        raise UsageError(f"{output} already exists; give another name, or remove it")
     understood = import_files(files, output, choices, without)
     for part, rows in understood.splits.items():
         counts = [

@@ -79,7 +79,7 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # generic in newer rele
 
 def _device(word: str) -> str:
     if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", word):
-        raise UsageError(f"{word!r} is no device; allowed are cpu, cuda, and a GPU such as cuda:0")
+        raise UsageError(f"{word!r} is not a device; allowed are cpu, cuda, and a GPU such as cuda:0")
     return word
 
 

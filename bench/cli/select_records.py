@@ -211,7 +211,7 @@ def select_records(
 ) -> list[Record]:
     """Return the matching records, in the order of variant, profile, modalities and seed.
 
-    A stale record is left out if the code at hand has made its cell again, unless its digest is given.
+    A stale record is left out if the present code has made its cell again, unless its digest is given.
     ``method`` is a registry name or ``method/variant``, ``dataset`` a word for `dataset_named`.
 
     Raises:

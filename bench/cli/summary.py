@@ -13,7 +13,7 @@ from bench.analysis.groups import row_key
 from bench.cli.executor_options import Site
 from bench.cli.formatting import and_more, bytes_of, clock, first_line
 from bench.contract.errors import DataError
-from bench.execution.grid_runner import standings
+from bench.execution.grid_runner import cell_statuses
 from bench.execution.local import INLINE
 from bench.execution.progress import RunProgress
 from bench.execution.scheduler import ScheduledTask, simulate
@@ -82,7 +82,7 @@ def summarise(
 
     ``run`` has counted the cells that were run now, in ``seconds``; ``stopped``: Ctrl-C ended them.
     """
-    statuses = standings(cells, store, run.unwritten)
+    statuses = cell_statuses(cells, store, run.unwritten)
     counts = Counter(statuses.values())
     ordered = sorted(counts.items(), key=lambda item: _ORDER.index(item[0]))
     total = ", ".join(f"{number} {status}" for status, number in ordered)

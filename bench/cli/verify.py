@@ -85,7 +85,7 @@ def command(
     candidates = _candidates(known, records, sample, old)
     picked = drawn(candidates, len(candidates) if records else sample.cells, sample.seed)
     if not picked:
-        raise UsageError(f"none of the {len(candidates)} records that are asked for is of a finished cell")
+        raise UsageError(f"none of the {len(candidates)} requested records is of a finished cell")
     done = sum(record.status == "done" for record in candidates)
     how = "as named" if records else f"drawn with seed {sample.seed}"
     say(f"{len(picked)} of {done} finished cells, {how}")
@@ -93,7 +93,7 @@ def command(
         checks, stopped = [_check_model(record, old, files.data) for record in picked], False
     else:
         if sample.keep is not None and Store(sample.keep).stamps():  # taken for new ones
-            raise UsageError(f"--keep {sample.keep} holds records already; name a new folder")
+            raise UsageError(f"--keep {sample.keep} already holds records; name a new folder")
         with tempfile.TemporaryDirectory(prefix="bench-verify-") as temporary:
             new = Store(sample.keep or Path(temporary))
             checks, stopped = _run_again(picked, old, new, devices, files.data)
@@ -127,8 +127,8 @@ def _candidates(
     say(*(f"left out: {sentence}" for sentence in sentences(stale)))
     if stale and len(stale) == len(candidates):
         raise UsageError(
-            f"all {len(candidates)} records that are asked for are stale; make the cells again with "
-            "`python -m bench run` and --retry stale, and hold them against these with compare"
+            f"all {len(candidates)} requested records are stale; run the cells again with `python -m bench "
+            "run` and --retry stale, and compare both with `python -m bench compare` and --earlier-code"
         )
     left_out = {item.record.digest for item in stale}
     return [record for record in candidates if record.digest not in left_out]

@@ -114,7 +114,7 @@ class Edited:
     n_classes: int | None = None
 
     def of(self, split: Split) -> Split:
-        """Return the split that results; nothing that was taken away can be reached from it."""
+        """Return the split that results; nothing that was removed can be reached from it."""
         modalities = {}
         for name, edit in self.edits.items():
             features = split[name].features if edit.features is None else edit.features
@@ -157,7 +157,7 @@ class Condition(ABC):
         """Return changed training rows, or validation rows that are treated alike.
 
         Raises:
-            Unsupported: if the condition cannot be made of such data.
+            Unsupported: if the condition cannot be applied to such data.
         """
         return unchanged(split, level)
 

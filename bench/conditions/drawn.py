@@ -113,7 +113,9 @@ def read_drawn(path: Path, split: Split, condition: str) -> dict[str, Edit]:
     """
     tables = _from_csv(path) if path.suffix.lower() == ".csv" else _from_npz(path, split, condition)
     if missing := [name for name in split if name not in tables]:
-        raise DataError(f"{path} holds nothing of {', '.join(missing)}; write it with these modalities")
+        raise DataError(
+            f"{path} has no rows of {', '.join(missing)}; write the file again with these modalities"
+        )
     return {
         name: _edit(f"{path}, {name}", modality, tables[name], split.n_classes)
         for name, modality in split.items()
@@ -194,27 +196,30 @@ def _edit(where: str, modality: Modality, table: Mapping[str, Array], n_classes:
     """Return the edit of a modality, held against the rows that it was drawn of."""
     count = len(modality)
     if missing := {"rows", "labels", "new_labels"} - set(table):
-        raise DataError(f"{where}: {', '.join(sorted(missing))} are not in it; write it again")
+        raise DataError(f"{where}: {', '.join(sorted(missing))} are missing; write the file again")
     old, rows, ids = table["labels"], table["rows"], table.get("new_ids")
     if len(old) != count:
-        raise DataError(f"{where}: it is of {len(old)} training rows, and there are {count}")
+        raise DataError(f"{where}: the file has {len(old)} training rows, the dataset {count}")
     wide = modality.labels.shape[1] if modality.multi_label else None
     before, same_ids = _labels_of(old, wide, where), table.get("ids")
     if not np.array_equal(before, modality.labels) or (
         same_ids is not None and modality.ids is not None and not np.array_equal(same_ids, modality.ids)
     ):
-        raise DataError(f"{where}: the labels or ids before are not those of these rows; was it of others?")
+        raise DataError(
+            f"{where}: labels or ids before the change are not those of the dataset; was the file written "
+            "for other data?"
+        )
     if rows.dtype.kind not in "iu" or rows.ndim != 1 or len(np.unique(rows)) != len(rows):
-        raise DataError(f"{where}: rows that stay must be whole numbers, each once")
+        raise DataError(f"{where}: numbers of kept rows must be distinct whole numbers")
     if len(rows) and not 0 <= rows.min() <= rows.max() < count:
-        raise DataError(f"{where}: rows that stay must be numbers from 0 to {count - 1}")
+        raise DataError(f"{where}: numbers of kept rows must be from 0 to {count - 1}")
     if ids is None and modality.ids is not None:
-        raise DataError(f"{where}: it has no ids, and the rows have some")
+        raise DataError(f"{where}: the file has no ids, but the rows of the dataset have some")
     if ids is not None and (ids.shape != rows.shape or ids.dtype.kind not in "iu"):
         raise DataError(f"{where}: ids must be {len(rows)} whole numbers, found {ids.dtype} of {ids.shape}")
     labels = _labels_of(table["new_labels"], wide, where)
     if len(labels) != len(rows):
-        raise DataError(f"{where}: {len(labels)} new labels of {len(rows)} rows")
+        raise DataError(f"{where}: {len(labels)} new labels for {len(rows)} rows")
     most = n_classes - 1 if wide is None else 1
     if labels.size and not -1 <= labels.min() <= labels.max() <= most:
         raise DataError(f"{where}: new labels reach from {labels.min()} to {labels.max()}, not -1 to {most}")
@@ -231,7 +236,9 @@ def _labels_of(values: Array, width: int | None, where: str) -> NDArray[np.int64
             raise DataError(f"{where}: labels must be whole numbers") from error
         if width is None:
             if any(len(listed) != 1 for listed in classes):
-                raise DataError(f"{where}: rows of several classes or none, and these rows have one each")
+                raise DataError(
+                    f"{where}: rows have several classes or none, but those of the dataset have one each"
+                )
             values = np.array([listed[0] for listed in classes], dtype=np.int64)
         else:
             values = np.zeros((len(classes), width), dtype=np.int64)

@@ -12,7 +12,7 @@ from bench.contract.data import labelled
 
 
 class FewLabels(t.Condition):
-    """Labels of the other ids are taken away, in all modalities."""
+    """Labels of the other ids are removed, in all modalities."""
 
     card = t.ConditionCard(
         name="few-labels",

@@ -11,7 +11,7 @@ from bench.contract import Split
 
 
 class LongTail(t.Condition):
-    """Ids of the classes are taken away so that sizes fall from the largest to a fraction of it."""
+    """Ids of the classes are removed so that sizes fall from the largest to a fraction of it."""
 
     card = t.ConditionCard(
         name="long-tail",

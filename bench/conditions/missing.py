@@ -14,7 +14,7 @@ BLOCKS = (0.2, 0.6)
 
 
 class Missing(t.Condition):
-    """Rows of one modality are taken away; each id keeps at least one."""
+    """Rows of one modality are removed; each id keeps at least one."""
 
     card = t.ConditionCard(
         name="missing",

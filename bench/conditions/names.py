@@ -59,7 +59,7 @@ def _conditions(_plugins: tuple[str, ...]) -> dict[str, type[Condition]]:
     for point in entry_points(group="bench.conditions"):
         cls = point.load()
         if not (isinstance(cls, ABCMeta) and issubclass(cls, Condition)):
-            raise PluginError(f"entry point {point.name} of {point.value} is no condition")
+            raise PluginError(f"entry point {point.name} of {point.value} is not a condition")
         classes.append((cls, f"entry point {point.name}"))
     given = registry.given_modules("bench.conditions")
     classes += [(cls, str(module.__file__)) for module in given for cls in _classes_in(module)]
@@ -134,13 +134,13 @@ class ConditionFile:
         path = Path(self.path)
         if not self.path or not path.is_file():
             raise DataChanged(
-                f"the file {self.path or self.name} that a condition is read from is gone; put it back, or "
-                "name it where it is: --conditions NAME=FILE"
+                f"the file {self.path or self.name} that a condition is read from is gone; restore it, or "
+                "give its new path: --conditions NAME=FILE"
             )
         if (now := sha256_of(path)[:_DIGITS]) != self.digest:
             raise DataChanged(
-                f"{path} has changed ({now} now, {self.digest} before), which is another condition; put "
-                "the file back, or run the cells of the new one"
+                f"{path} has changed ({now} now, {self.digest} before), so that it is another "
+                "condition; restore the file, or run the cells of the new condition"
             )
         return path
 
@@ -218,7 +218,7 @@ class Applied:
         of the dataset, for files with a list for each; empty for those here.
 
         Raises:
-            Unsupported: if the condition cannot be made of such data.
+            Unsupported: if the condition cannot be applied to such data.
             DataError: if a file has moved or changed, or belongs to other rows.
         """
         condition = condition_class(self.name)(self.variant)

@@ -11,7 +11,7 @@ from bench.contract import Split
 
 
 class Unequal(t.Condition):
-    """Rows of one modality are taken away at random, whatever their class."""
+    """Rows of one modality are removed at random, independent of their class."""
 
     card = t.ConditionCard(
         name="unequal",

@@ -33,8 +33,8 @@ class Unseen(t.Condition):
         number, seen = self._numbers(split.n_classes, float(level), draws)
         if seen == split.n_classes and float(level) > 0:
             raise Unsupported(
-                f"a share {float(level):g} of {seen} classes makes none unseen, where two stay seen; take a "
-                "higher share, or data of more classes"
+                f"a share of {float(level):g} of {seen} classes makes no class unseen (two classes must "
+                "stay seen); use a higher share, or data with more classes"
             )
         edits = {}
         for name, modality in split.items():

@@ -260,15 +260,15 @@ def storing(method: MethodUnderTest) -> None:
         raise NotApplicable(str(error)) from error
     except Exception as error:
         raise Broken(f"stored_state() raised {in_a_line(error, method.cls)}") from error
-    twin = replace(fitted, method=method.instance())
+    restored = replace(fitted, method=method.instance())
     try:
-        twin.method.load_state(unpacked(*packed(state)), method.device)
+        restored.method.load_state(unpacked(*packed(state)), method.device)
     except Exception as error:
         raise Broken(f"load_state raised {in_a_line(error, method.cls)}") from error
-    trained, loaded = fitted.embeddings(), twin.embeddings()
+    trained, loaded = fitted.embeddings(), restored.embeddings()
     if differing := [name for name, rows in trained.items() if rows.tobytes() != loaded[name].tobytes()]:
         raise Broken(f"a loaded instance embeds {', '.join(differing)} differently")
-    if fitted.similarities().tobytes() != twin.similarities().tobytes():
+    if fitted.similarities().tobytes() != restored.similarities().tobytes():
         raise Broken("a loaded instance compares differently")
 
 

@@ -45,7 +45,7 @@ class SealedTestError(BenchError):
 
 
 class DeadlineExceeded(BenchError):
-    """The time of a method is over."""
+    """The time limit of a fit has passed."""
 
 
 def lacks_memory(error: BaseException) -> bool:

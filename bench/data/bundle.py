@@ -117,7 +117,7 @@ def bundle_files(path: Path) -> dict[str, Path]:
 def layout_facts(path: Path) -> dict[str, int]:
     """Return what a file's fingerprint contains besides its content: the version of the rules of reading.
 
-    Empty for plain bundles, which are read as ever.
+    Empty for plain bundles, for which these rules do not count.
     """
     if path.suffix.lower() == ".npz" and path.is_file():
         try:

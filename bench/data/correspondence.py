@@ -128,6 +128,6 @@ def repeated_ids(labels: Mapping[str, Array]) -> dict[str, NDArray[np.int64]]:
 
 
 def sorted_by_class(labels: Array) -> bool:
-    """Return whether rows of several classes are in the order of these."""
+    """Return whether rows are sorted by class and have several classes."""
     numbers = labels if labels.ndim == 1 else np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)
     return len(numbers) > 2 and bool((np.diff(numbers) >= 0).all()) and bool(numbers[0] != numbers[-1])

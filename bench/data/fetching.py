@@ -97,7 +97,9 @@ def _fetch_file(
         problem = mismatch(file, present)
         if problem is None:
             return present
-        raise DataError(f"{present} is there but wrong: {problem}. Move it away and fetch again")
+        raise DataError(
+            f"{present} exists, but is not the published file: {problem}. Move it away and fetch again"
+        )
     if not file.urls:
         raise DataError(f"{card.name} cannot be fetched: {how_to_get(card, file, folder)}")
     target = path_of(card, file, folder)
@@ -136,7 +138,7 @@ def _fetch_from(url: str, file: FileCard, target: Path, patience: Patience, prog
             _unpack(part.path, member, file.size, unpacked)
         problem = mismatch(file, ready)
         if problem is not None:
-            raise Refused(f"what came is not the published file: {problem}")
+            raise Refused(f"the downloaded file is not the published one: {problem}")
         _settle(ready, target)
     except OSError as error:
         raise Refused(f"{ready} cannot be written ({error.strerror or error})") from error
@@ -303,7 +305,7 @@ def _unpack(archive: Path, member: str, size: int | None, target: Path) -> None:
             with packed.open(found[0]) as source, target.open("wb") as stream:
                 shutil.copyfileobj(source, stream, 1 << 20)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise Refused(f"what came is no whole zip archive ({error})") from error
+        raise Refused(f"the downloaded file is not a complete zip archive ({error})") from error
 
 
 def _settle(ready: Path, target: Path) -> None:

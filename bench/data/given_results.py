@@ -148,7 +148,9 @@ def read_given(path: Path, test: Split | None = None, gallery: Split | None = No
         rows = {name: _matrix(source, key, sizes[name]) for name, key in keys.rows.items()}
         for name in rows if gallery is not None else ():
             if name not in keys.gallery:
-                raise DataError(f"{path}: there is no array {_GALLERY}{name}, and test rows rank a gallery")
+                raise DataError(
+                    f"{path}: the array {_GALLERY}{name} is missing; test rows of the dataset rank a gallery"
+                )
             rows[name] = np.concatenate([rows[name], _matrix(source, keys.gallery[name], items[name])])
         matrices = {
             (query, other): _matrix(source, key, sizes[query], items[other])
@@ -176,7 +178,7 @@ def dataset_of_file(path: Path, fingerprint: str) -> Dataset:
     else:
         known = np.unique(np.concatenate([*labels.values()]))
         if known[0] < 0:
-            raise DataError(f"{path}: labels below 0; leave rows without a label out")
+            raise DataError(f"{path}: labels are below 0; leave out rows without a label")
         labels = {name: np.searchsorted(known, values) for name, values in labels.items()}
         n_classes = len(known)
     ids = given.ids if given.ids.keys() >= labels.keys() else {}

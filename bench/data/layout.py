@@ -70,7 +70,7 @@ def layout_of(source: ArrayFile, choices: Choices | None = None) -> Layout:
 
 
 def is_plain(source: ArrayFile) -> bool:
-    """Return whether a file is a bundle as ever: class numbers, equal counts, no gallery, no ids."""
+    """Return whether a file is a plain bundle: class numbers, equal counts, no gallery, no ids."""
     keys = roles_of(source)
     counts: dict[str, set[tuple[int, ...]]] = {}
     for role, key in keys.roles.items():

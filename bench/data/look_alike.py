@@ -15,7 +15,7 @@ shared by all modalities; otherwise each row has separate ones.
 The constants are the same for all datasets. They were chosen by the order of families of methods in print
 (unsupervised, supervised linear, deep supervised) and by the rank correlation of the whole order with
 published tables, never by one method's number; docs/look-alikes.md has the order that resulted.
-More classes would crowd the space, and a class has fewer rows then: `crowding_of` draws modes further apart.
+More classes would crowd the space, and a class then has fewer rows: `distance_factor` moves modes apart.
 
 Only additions, multiplications, divisions and comparisons make the numbers, in a fixed order: neither a
 threaded matrix product nor a vectorised exponential can change a bit between machines.
@@ -131,7 +131,7 @@ def _draw_classes(card: DatasetCard, count: int) -> _Classes:
     generator = fixed_generator("look-alike", VERSION, card.name, "classes")
     n_super = max(2, isqrt(count))
     super_class = generator.permutation(count) % n_super
-    crowd = crowding_of(count)
+    crowd = distance_factor(count)
     shared = _normal(generator, n_super, CONTENT) * np.float32(CLASS_SPREAD * crowd * np.sqrt(SUPER_SHARE))
     separate = _normal(generator, count, CONTENT) * np.float32(
         CLASS_SPREAD * crowd * np.sqrt(1 - SUPER_SHARE)
@@ -178,7 +178,7 @@ def _draw_split(card: DatasetCard, classes: _Classes, part: str, limits: RowLimi
     return Split(modalities, len(classes.weights), "natural" if paired else "none")
 
 
-def crowding_of(n_classes: int) -> float:
+def distance_factor(n_classes: int) -> float:
     """Return the factor on all distances between modes; rounded, so that no machine's logarithm shows."""
     return round(1.0 + CROWDING * max(0.0, log(n_classes / 10)), 3)
 

@@ -85,7 +85,7 @@ def _recipe(path: Path) -> Mapping[str, Any]:
         try:
             recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
         except yaml.YAMLError as error:
-            raise DataError(f"{path}: is no YAML ({' '.join(str(error).split())[:200]})") from None
+            raise DataError(f"{path}: is not valid YAML ({' '.join(str(error).split())[:200]})") from None
     if not isinstance(recipe, dict) or not all(isinstance(key, str) for key in recipe):
         raise DataError(f"{path}: a recipe is a mapping with files, train and test")
     unknown = {*recipe} - {*_PARTS, *_FLAGS, "files", "class_names"}

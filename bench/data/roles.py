@@ -1,4 +1,4 @@
-"""Which array of a file is what: the naming habits of the field, as roles of keys.
+"""Roles of the arrays of a file, from key names that are common in the field.
 
 Keys such as ``train_image`` and ``train_image_labels`` are taken literally: a modality keeps the name that
 its user gave it. Otherwise keys are cut into words (``ImgTrain``, ``I_tr``, ``train/text_feat``), and words
@@ -26,8 +26,8 @@ from bench.data.words import (
     SUFFIXES,
     WHAT_OF,
     What,
+    has_known_word,
     part_of,
-    says_something,
     without_parts,
     words_of,
 )
@@ -38,7 +38,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def roles_of(source: ArrayFile, choices: Choices | None = None) -> Keys:
-    """Find out which array is what, by keys and numbers of dimensions alone, or as ``choices`` state.
+    """Return the role of each array, by keys and numbers of dimensions alone, or as ``choices`` state.
 
     Raises:
         DataError: if there are no features to train or test on, or two arrays could be the same thing.
@@ -56,7 +56,7 @@ def roles_of(source: ArrayFile, choices: Choices | None = None) -> Keys:
         raise
     except DataError:
         last = [key.rpartition("/")[2].removeprefix("arr_") for key in keys]  # as numpy.savez names arrays
-        named = any(says_something(key) for key in keys) or not all(map(str.isdigit, last))
+        named = any(has_known_word(key) for key in keys) or not all(map(str.isdigit, last))
         if not named and len(keys) > 1:
             raise unnamed(source, keys) from None
         rest = {k for k in lists if WHAT_OF.keys() & words_of(k) or not MODALITY_OF.keys() & words_of(k)}

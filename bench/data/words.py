@@ -65,7 +65,7 @@ def part_of(words: Iterable[str], parts: Mapping[str, str]) -> str:
     return "gallery" if "gallery" in named else next(iter(named), "")
 
 
-def says_something(key: str) -> bool:
+def has_known_word(key: str) -> bool:
     """Return whether a key has a word for a part, a modality, or what its array is."""
     return any(word in PART_OF or word in MODALITY_OF or word in WHAT_OF for word in words_of(key))
 

@@ -189,7 +189,7 @@ def _json_lines(path: Path) -> list[dict[str, Any]]:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {number}: no JSON ({error})") from error
+            raise DataError(f"{path}, line {number}: not valid JSON ({error})") from error
         if not isinstance(record, dict):
             raise DataError(f"{path}, line {number}: expected an object such as {{'image': 'a.png'}}")
         records.append(record)

@@ -21,7 +21,7 @@ from bench.evaluation.inputs import Vector
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """What the rows of both sides of a comparison go through."""
+    """Transformation of the rows of both sides before they are compared."""
 
     similarity: Similarity = "cosine"  # by which they are compared
     # all rows are divided by this power of two; 0 for the cosine, whose rows are scaled alone

@@ -132,7 +132,7 @@ def _context_here(cell: Cell, context: RunContext) -> RunContext:
         raise WrongMachine(f"this machine cannot run {identity.title}: {error}") from error
     if other_code:
         parts = ", ".join(other_code)
-        raise WrongMachine(f"{identity.title} was planned with other code than is here: {parts}")
+        raise WrongMachine(f"{identity.title} was planned with other code than this machine has: {parts}")
     if kind != identity.data_kind:
         raise WrongMachine(
             f"the data of {identity.dataset} is {kind} on this machine but {identity.data_kind} where the "

@@ -161,7 +161,7 @@ class _DaskRun:
                 for address in known.keys() - present:
                     del known[address]
             new = sorted(present - self._workers.keys() - self._unfit.keys())
-            checked = self._cluster.survey(new, self._workers.values()) if new else {}
+            checked = self._cluster.check_workers(new, self._workers.values()) if new else {}
         except (OSError, *TIMEOUTS) as error:
             raise t.WorkerError(
                 f"the Dask scheduler at {self._cluster.address} no longer answers; finished cells are "
@@ -210,7 +210,7 @@ class _DaskRun:
                 self._on_event(t.Notice(self._cluster.waiting()))
                 return
             elif time.monotonic() - self._alone_since > self._cluster.patience:
-                raise self._cluster.deserted(next(reversed(self._unfit.values()), ""))
+                raise self._cluster.no_workers_error(next(reversed(self._unfit.values()), ""))
             else:
                 return
         self._alone_since = None

@@ -81,7 +81,7 @@ class Cluster:
             for number in range(facts.slots(self.resource))
         ]
 
-    def survey(self, addresses: Sequence[str], known: Iterable[Facts] = ()) -> dict[str, Facts | str]:
+    def check_workers(self, addresses: Sequence[str], known: Iterable[Facts] = ()) -> dict[str, Facts | str]:
         """Return the facts of workers, or in one sentence why one cannot be used."""
 
         async def describe_one(address: str) -> Any:
@@ -106,7 +106,7 @@ class Cluster:
         how, patience = _HOW.format(self.address), self.patience
         return f"there is no Dask worker at {self.address}; waiting up to {patience:g} s for one: {how}"
 
-    def deserted(self, last: str = "") -> WorkerError:
+    def no_workers_error(self, last: str = "") -> WorkerError:
         """Return the error for a cluster without workers, with the reason why the last one was left out."""
         because = f" (last: {last})" if last else ""
         return WorkerError(
@@ -199,7 +199,7 @@ def _first_workers(cluster: Cluster, say: Callable[[str], None]) -> list[Facts]:
     end, announced = time.monotonic() + cluster.patience, False
     while True:
         present = sorted(cluster.ask(cluster.client.nthreads))
-        checked = [*cluster.survey(present).values()] if present else []
+        checked = [*cluster.check_workers(present).values()] if present else []
         for facts in checked:
             if isinstance(facts, str) and "does not answer" not in facts:
                 raise UsageError(facts)
@@ -207,7 +207,7 @@ def _first_workers(cluster: Cluster, say: Callable[[str], None]) -> list[Facts]:
         if sound:
             return sound
         if time.monotonic() >= end:
-            raise cluster.deserted()
+            raise cluster.no_workers_error()
         if not announced:
             say(cluster.waiting())
             announced = True

@@ -80,7 +80,7 @@ def remaining(
     return [cell for cell in cells if missing(cell)]
 
 
-def standings(
+def cell_statuses(
     cells: Sequence[Cell], store: Store, unwritten: Collection[str] = ()
 ) -> dict[str, Status | Literal["missing", "stale"]]:
     """Return the status of each cell, by digest.

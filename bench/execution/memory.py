@@ -84,7 +84,7 @@ class Allowance:
             # The report of a failure needs memory, too.
             resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
-    def worn(self) -> bool:
+    def holds_too_much(self) -> bool:
         """Return whether the last task left too much memory allocated for the next one."""
         if self._held() - self._base <= _WORN * self.limit:
             return False

@@ -83,7 +83,7 @@ class RecordWriter(ClaimedTasks):
         if answer is not None:
             if answer.data_changed:
                 forget_data(cell.source, self.store.root, self.context.data_dir, cell.identity.profile)
-            loss = self._distrust(outcome.task.key, answer)
+            loss = self._check_answer(outcome.task.key, answer)
             if loss is None:
                 ended = Ended(cell, answer.status, answer.reason, outcome.seconds)
                 item = _Unwritten(ended, answer.files or {}, "", answer.model or {})
@@ -134,7 +134,7 @@ class RecordWriter(ClaimedTasks):
             reason = f"{how}, but not recorded: {item.refusal}"
             self._report(replace(item.ended, status="disk-full", reason=reason, on_disk=False))
 
-    def _distrust(self, digest: str, answer: CellAnswer) -> Loss | None:
+    def _check_answer(self, digest: str, answer: CellAnswer) -> Loss | None:
         """Return the fault of an answer; None if it is sound."""
         if answer.files is None:
             if self.claims.recorded(digest):

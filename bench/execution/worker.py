@@ -63,14 +63,14 @@ class Importing(msgspec.Struct, tag=True):
 class Finished(msgspec.Struct, tag=True):
     """The end of a task: the encoded value of the work function, or its loss.
 
-    The process is ``worn`` if it cannot run another task: it holds too much memory, a thread or a child
+    The process is ``unusable`` if it cannot run another task: it holds too much memory, a thread or a child
     process of the task still runs, `process_state` has changed, or its GPU has failed.
     """
 
     value: bytes | None
     lost: Loss | None
     seconds: float
-    worn: bool = False
+    unusable: bool = False
 
 
 Message = Ready | TaskStarted | TaskProgress | Importing | Finished
@@ -283,8 +283,8 @@ def _perform(
             stream.flush()
     # What the task has left running would go on within the next one, which would answer for what it does.
     left = bool({*threading.enumerate()} - threads) or _children_left()
-    worn = not leave_gpu() or left or (allowance is not None and allowance.worn())
-    return Finished(value, lost, seconds, worn)
+    unusable = not leave_gpu() or left or (allowance is not None and allowance.holds_too_much())
+    return Finished(value, lost, seconds, unusable)
 
 
 def _children_left() -> bool:

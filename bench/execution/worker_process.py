@@ -135,7 +135,7 @@ class WorkerProcess:
             for message in unframed(self._buffer):
                 self._note(message)
                 if isinstance(message, Finished):
-                    if message.worn:
+                    if message.unusable:
                         self.kill()
                     yield message
                     return
@@ -270,7 +270,7 @@ class WorkerProcess:
     def _loss(self, process: subprocess.Popen[bytes], task: _Current, open_still: bool) -> Loss | None:
         """Return the loss of the task; None if it is not lost."""
         if not open_still or process.poll() is not None:
-            return self._death(process)
+            return self._loss_of_process(process)
         now = time.monotonic()
         if self._max_memory is not None and self._resident and now >= self._next_look:
             self._next_look = now + LOOK
@@ -286,7 +286,7 @@ class WorkerProcess:
         limit = f"{_IMPORT_SECONDS:g} s of processor time" if used_up else limit
         return Loss("timeout", f"it was stopped after {limit}")
 
-    def _death(self, process: subprocess.Popen[bytes]) -> Loss:
+    def _loss_of_process(self, process: subprocess.Popen[bytes]) -> Loss:
         """Return the loss of a task whose process has ended or closed the connection."""
         try:
             status = process.wait(1.0)

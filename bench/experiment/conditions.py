@@ -38,7 +38,7 @@ def under_condition(
     dataset itself, and None. ``file`` is the path that it is read from, empty where it is drawn.
 
     Raises:
-        Unsupported: if the condition cannot be made of such data, or leaves nothing to train on.
+        Unsupported: if the condition cannot be applied to such data, or leaves nothing to train on.
         UsageError: if the condition is unknown.
         DataError: if the file has moved or changed, or is not of these rows.
     """
@@ -55,7 +55,7 @@ def under_condition(
     except DataError as error:
         if applied.file is not None:
             raise
-        raise Unsupported(f"{condition} cannot be made of {dataset.name}: {error}") from error
+        raise Unsupported(f"{condition} cannot be applied to {dataset.name}: {error}") from error
     if empty := [name for name in train if not len(train[name]) or not len(validation[name])]:
         raise Unsupported(f"{condition} leaves no row of {', '.join(empty)} in {dataset.name}")
     changed = _of_test(dataset, applied, scope, seed)

@@ -2,8 +2,8 @@
 
 Seconds of a cell, by the first rule that applies:
 
-0. `REUSED_SECONDS`, if a clean cell has its numbers (`clean_twin`), recorded or planned too: so it starts
-   last;
+0. `REUSED_SECONDS`, if a clean cell has its numbers (`clean_counterpart`), recorded or planned too: so it
+   starts last;
 1. the median of the finished records of the same method, profile, kind of device and dataset with as many
    modalities;
 2. the median over those of the same method, profile and device on other data, each multiplied by the ratio of
@@ -28,7 +28,7 @@ from typing import Final, Literal
 
 from bench import registry
 from bench.experiment.grid import Cell
-from bench.experiment.reuse import clean_twin
+from bench.experiment.reuse import clean_counterpart
 from bench.experiment.stale import identity_of
 from bench.records.schema import Identity
 from bench.records.store import Store
@@ -98,8 +98,8 @@ def expect(cells: Sequence[Cell], store: Store) -> dict[str, Expectation]:
     for cell in cells:
         peak = peaks[_keys(cell.identity)[1]]
         memory = int(MEMORY_FACTOR * peak) + MEMORY_BESIDES if 0 < peak < math.inf else None
-        twin = clean_twin(cell)
-        if twin is not None and twin.digest in clean:
+        counterpart = clean_counterpart(cell)
+        if counterpart is not None and counterpart.digest in clean:
             found[cell.identity.digest] = Expectation(REUSED_SECONDS, "clean", memory)
         else:
             found[cell.identity.digest] = Expectation(*expectation(cell.identity), memory)

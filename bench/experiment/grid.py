@@ -163,7 +163,9 @@ def plan(
                     file = request.condition_files.get(condition, "")
                     cells[identity.digest] = replace(cell, identity=identity, condition_file=file)
     if not cells:
-        raise UsageError("nothing to run: no method has such a variant; see `python -m bench list methods`")
+        raise UsageError(
+            "nothing to run: no method has the requested variant; see `python -m bench list methods`"
+        )
     return list(cells.values())
 
 
@@ -246,7 +248,7 @@ def _check(request: Request, data: Mapping[str, DataSource]) -> None:
                 raise registry.unknown(what, word, known)
     for method in sorted(request.overrides.keys() - {"*", *request.methods}):
         raise UsageError(
-            f"settings are given for {method}, which is not among the methods asked for: "
+            f"settings are given for {method}, which is not among the requested methods: "
             f"{', '.join(request.methods)}"
         )
     settings = {name: set(method.defaults) for name, method in descriptions.items()}

@@ -78,17 +78,17 @@ def kept_model(
     try:
         files = model_files(card, method.stored_state())
         _, state = verified_model(identity.digest, files)
-        twin = registry.instantiate(identity.method, identity.settings)
+        loaded = registry.instantiate(identity.method, identity.settings)
         assert state is not None
-        twin.load_state(state, device)
-        _require_alike(method, twin, dataset.validation)
+        loaded.load_state(state, device)
+        _require_alike(method, loaded, dataset.validation)
     except Exception as error:  # a plug-in's fault costs its model and nothing else
         reason = failure_of(error)[1].reason
         return model_files(msgspec.structs.replace(card, reason=reason), None), reason
     return files, ""
 
 
-def _require_alike(method: Method, twin: Method, split: Split) -> None:
+def _require_alike(method: Method, loaded: Method, split: Split) -> None:
     """Compare the results of two methods for the first rows of a split.
 
     Raises:
@@ -101,7 +101,7 @@ def _require_alike(method: Method, twin: Method, split: Split) -> None:
     else:
         calls = {name: ("embed", name, part) for name, part in rows.items()}
     for what, (name, *arguments) in calls.items():
-        left, right = (to_array(getattr(instance, name)(*arguments)) for instance in (method, twin))
+        left, right = (to_array(getattr(instance, name)(*arguments)) for instance in (method, loaded))
         if (left.shape, left.dtype, left.tobytes()) != (right.shape, right.dtype, right.tobytes()):
             raise Unsupported(
                 f"{method.card.title} cannot be stored: loaded again, it gives other results for {what}; "
@@ -222,7 +222,7 @@ def load_method(
     name = identity.method
     if set(registry.method(name).defaults) != set(identity.settings):
         raise DataError(
-            f"{folder}: {name} has other settings by now than those that were stored; run the cell anew"
+            f"{folder}: {name} now has other settings than those that were stored; run the cell again"
         )
     method = registry.instantiate(name, identity.settings)
     try:

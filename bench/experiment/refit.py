@@ -63,31 +63,29 @@ def cell_of(
     changes = () if any_code else stale_changes(record)
     if changes:
         raise StaleRecord(
-            f"the record of {identity.title} is stale ({', '.join(changes)}), so its numbers need not come "
-            "out again; `python -m bench run` with --retry stale makes the cell with the code at hand"
+            f"the record of {identity.title} is stale ({', '.join(changes)}), so its numbers may not be "
+            "reproduced; `python -m bench run` with --retry stale runs the cell with the present code"
         )
     if identity.given:
         return _given_cell_of(record)
     known, settings = registry.method(identity.method).defaults, identity.settings
     unknown, missing = sorted(settings.keys() - known.keys()), sorted(known.keys() - settings.keys())
     if unknown or missing:
-        what = f"has no setting {unknown[0]!r}" if unknown else f"has by now a setting {missing[0]!r}"
-        raise UsageError(f"{identity.method} {what}, unlike when the record was made; run the cell anew")
+        what = f"has no setting {unknown[0]!r}" if unknown else f"now has a setting {missing[0]!r}"
+        raise UsageError(f"{identity.method} {what}, unlike when the record was made; run the cell again")
     if registry.checked_settings(identity.method, settings) != settings:
-        raise UsageError(
-            f"{identity.method} reads the record's settings in another way by now; run the cell anew"
-        )
+        raise UsageError(f"{identity.method} now reads the record's settings differently; run the cell again")
     source = source_of_record(record)
     data = describe_data(source, data_dir, identity.profile, None)
     if (data.kind, data.fingerprint) != (identity.data_kind, identity.fingerprint):
         raise DataError(
-            f"the data of {identity.dataset} is not what the record was made with: {data.kind} "
-            f"{data.fingerprint[:8]} here, {identity.data_kind} {identity.fingerprint[:8]} there; "
-            "put that back (--data names its folder), or run the cell on what is here"
+            f"the data of {identity.dataset} differs from that of the record: {data.kind} "
+            f"{data.fingerprint[:8]} now, {identity.data_kind} {identity.fingerprint[:8]} in the record; "
+            "restore that data (--data names its folder), or run the cell on the present data"
         )
     if gone := [name for name in identity.modalities if name not in data.modalities]:
         raise DataError(
-            f"{identity.dataset} has no modality {gone[0]!r} any more; run the cell on what is there"
+            f"{identity.dataset} has no modality {gone[0]!r} any more; run the cell on the present modalities"
         )
     if device is not None:
         identity = msgspec.structs.replace(identity, device=device)

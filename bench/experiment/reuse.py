@@ -29,7 +29,7 @@ PAIRS: Final = "pairs"
 """Group of the conditions that change which rows correspond."""
 
 
-def clean_twin(cell: Cell) -> Identity | None:
+def clean_counterpart(cell: Cell) -> Identity | None:
     """Return the clean cell that has the numbers of one under a condition; None if there is none."""
     identity = cell.identity
     cls = conditions().get(name_of(identity.condition))
@@ -41,13 +41,13 @@ def clean_twin(cell: Cell) -> Identity | None:
 
 
 def reused(cell: Cell, context: RunContext, store: Store) -> Finished | None:
-    """Return a cell finished by the record of its clean twin in a store; None if the cell must be run."""
-    twin = None if context.keep_models else clean_twin(cell)
+    """Return a cell finished by the record of its clean counterpart; None if the cell must be run."""
+    counterpart = None if context.keep_models else clean_counterpart(cell)
     try:
-        clean = None if twin is None else store.verify(twin.digest)
+        clean = None if counterpart is None else store.verify(counterpart.digest)
     except DataError:
         return None
-    if twin is None or clean is None or clean.result is None:
+    if counterpart is None or clean is None or clean.result is None:
         return None
     run = CellRun(cell, context)
     if not has_all(clean.result, context.protocols, trace_test=context.trace_test):
@@ -57,10 +57,12 @@ def reused(cell: Cell, context: RunContext, store: Store) -> Finished | None:
     if result is None or (now.host, now.versions) != (clean.environment.host, clean.environment.versions):
         return None
     seconds = {**clean.environment.seconds, **run.seconds()}
-    record = cell.record("done", structs.replace(now, seconds=seconds, reused=twin.digest), result)
-    per_query = {(*series,): values for series, values in store.per_query(twin.digest).items()}
-    log = f"not trained: the numbers of {twin.title} (record {twin.digest}) hold\n"
-    return Finished(record, per_query, store.trace(twin.digest), log, store.snapshot(twin.digest))
+    record = cell.record("done", structs.replace(now, seconds=seconds, reused=counterpart.digest), result)
+    per_query = {(*series,): values for series, values in store.per_query(counterpart.digest).items()}
+    log = f"not trained: the numbers of {counterpart.title} (record {counterpart.digest}) hold\n"
+    return Finished(
+        record, per_query, store.trace(counterpart.digest), log, store.snapshot(counterpart.digest)
+    )
 
 
 def _result(cell: Cell, run: CellRun, clean: Result) -> Result | None:

@@ -1,4 +1,4 @@
-"""Stale records: the versions of the code in their identity are not those of the code at hand.
+"""Stale records: the versions of the code in their identity are not those of the present code.
 
 They are kept: their numbers are those of the code that made them.
 """
@@ -29,7 +29,7 @@ class Stale:
     Attributes:
         record: of any status.
         changes: what differs now, such as ``evaluation 1 → 2``.
-        again: whether the code at hand has a finished record of the cell, too.
+        again: whether the present code has a finished record of the cell, too.
     """
 
     record: Record
@@ -79,7 +79,7 @@ def stale_cells(
 ) -> dict[str, Stale]:
     """Return, by digest, the cells that only other code has finished, with the newest such record.
 
-    A cell that failed with the code at hand is not among them: its failure is what is known now. If the code
+    A cell that failed with the present code is not among them: its failure is what is known now. If the code
     at hand has a record of every cell (``known``: their digests), none is read whole.
     """
     have = set(store.statuses() if known is None else known)
@@ -97,9 +97,9 @@ def stale_cells(
 
 
 def newest(records: Sequence[Record], *, earlier: bool = False) -> list[Record]:
-    """Return one record per cell: that of the code at hand, or else the newest that other code made.
+    """Return one record per cell: that of the present code, or else the newest that other code made.
 
-    With ``earlier`` those of the code at hand are left out.
+    With ``earlier`` those of the present code are left out.
     """
     stale = {old.record.digest for old in stale_records(records)}
     ordered = sorted(records, key=lambda record: (record.digest not in stale, record.environment.started))

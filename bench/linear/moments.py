@@ -49,7 +49,7 @@ class CentredRows:
             DataError: if there are no rows, or a value is NaN or infinite.
         """
         if not features.size:
-            raise DataError(f"features of shape {features.shape} hold nothing to learn from")
+            raise DataError(f"features of shape {features.shape} are empty; there is nothing to learn")
         width = features.shape[1]
         uncentred = cls(features, Scaler.fit(features, scaling), np.zeros(width))
         total = np.zeros(width)

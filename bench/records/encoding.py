@@ -100,7 +100,7 @@ def decode_record(content: bytes) -> Record:
     try:
         check_record(record)
     except ValueError as error:
-        raise Damaged(f"{RECORD} cannot be believed: {error}") from error
+        raise Damaged(f"{RECORD} has impossible content: {error}") from error
     return record
 
 
@@ -193,7 +193,7 @@ def decode_per_query(
             if abs(number - metric.value) > _MEAN_TOLERANCE * high:
                 raise ValueError(f"{series} is {metric.value!r}, but its queries give {number!r}")
     except ValueError as error:
-        raise Damaged(f"{PER_QUERY} cannot be believed: {error}") from error
+        raise Damaged(f"{PER_QUERY} has impossible content: {error}") from error
     return per_query
 
 

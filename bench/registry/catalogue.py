@@ -171,7 +171,7 @@ def import_problems(names: Iterable[str]) -> dict[str, str]:
 
 
 def fresh_modules(name: str) -> AbstractContextManager[None]:
-    """Let the modules of a method be executed anew where they are imported in the body.
+    """Execute the modules of a method again if they are imported in the body.
 
     Raises:
         UsageError: if there is no method of that name.
@@ -199,7 +199,7 @@ def _imported(kind: Kind, name: str) -> Any:
         for cls in source.classes():
             if cls.card.name == name:  # type: ignore[attr-defined]
                 return cls
-    raise PluginError(f"{where} does not define {name} when it is imported; its card is another")
+    raise PluginError(f"{where} does not define {name} when it is imported; its card has another name then")
 
 
 def concerns(changes: Mapping[str, Any], modalities: Collection[str]) -> bool:

@@ -184,7 +184,7 @@ def folder_of(kind: Kind) -> Path:
 
 
 def add_plugin(path: str | Path) -> None:
-    """Let the file ``path`` take part in discovery; it may define methods, datasets or both.
+    """Add the file ``path`` to the plug-ins; it may define methods, datasets or both.
 
     Raises:
         PluginError: if there is no such Python file.
@@ -322,7 +322,7 @@ def _digest(content: bytes) -> str:
 
 @contextmanager
 def fresh_modules_of(source: Source) -> Iterator[None]:
-    """Let the modules of a source be executed anew where they are imported in the body.
+    """Execute the modules of a source again if they are imported in the body.
 
     These are: for a file in a folder of plug-ins, that folder's package; for an entry point, its top-level
     package; for a file given by path, its module and those of its folder. After the body the modules of

@@ -2,8 +2,8 @@
 
 ``versions.yaml`` holds, for each package of the harness, each method of ``methods/`` and each loader of
 ``datasets/``, the version of its numbers and the digest of its code at which that version was confirmed.
-Where the code at hand has that digest, its version reads ``drcl 1``; otherwise ``drcl 1+ab12cd34``, with the
-digest at hand, so that an edited copy never shares a row with the original. Code that is not in the file,
+Where the present code has that digest, its version reads ``drcl 1``; otherwise ``drcl 1+ab12cd34``, with the
+present digest, so that an edited copy never shares a row with the original. Code that is not in the file,
 such as a user's method, is named by its digest alone: ``mine ab12cd34``.
 """
 
@@ -98,7 +98,7 @@ class Versions:
         return "" if found is None else self._versions(("datasets", dataset, found.where))
 
     def units(self) -> dict[UnitKind, dict[str, str]]:
-        """Return the digest at hand of every package, and of the project's methods and loaders."""
+        """Return the present digest of every package, and of the project's methods and loaders."""
         units: dict[UnitKind, dict[str, str]] = {
             "packages": {name: self._digest("packages", name) for name in (*HARNESS, CONDITIONS, *TOOLKITS)}
         }
@@ -114,7 +114,7 @@ class Versions:
         return units
 
     def _digest(self, kind: UnitKind, name: str, where: str = "") -> str:
-        """Return the digest at hand of a package or plug-in."""
+        """Return the present digest of a package or plug-in."""
         if kind == "packages":
             return self._digests.of_files(package_files(name))
         # of a card in ``cards.yaml``, the fields that decide about a cell

@@ -79,12 +79,14 @@ def _of_data(section: re.Match[str], tables: Sequence[Table]) -> TableExhibit:
         and profile in (None, table.data.profile)
     ]
     if not fitting:
-        raise UsageError(f"no record is of {dataset} under {protocol}, which a document names")
+        raise UsageError(
+            f"the document names a table of {dataset} under {protocol}, but no record has such a result"
+        )
     newest = min(newest_first(table.data.harness) for table in fitting)  # earlier code is not quoted
     fitting = [table for table in fitting if newest_first(table.data.harness) == newest]
     if len(fitting) > 1:
         found = "; ".join(table_caption(table) for table in fitting)
-        raise UsageError(f"{len(fitting)} tables fit {dataset} {protocol}, one is needed: {found}")
+        raise UsageError(f"{len(fitting)} tables match {dataset} {protocol}, but one is needed: {found}")
     return table_exhibit(fitting[0])
 
 
@@ -92,5 +94,5 @@ def _named(pattern: str, exhibits: Sequence[TableExhibit]) -> TableExhibit:
     fitting = [one for one in exhibits if fnmatchcase(one.name, pattern)]
     if len(fitting) != 1:
         found = f": {'; '.join(one.name for one in fitting)}" if fitting else ""
-        raise UsageError(f"{len(fitting)} tables fit {pattern}, one is needed{found}")
+        raise UsageError(f"{len(fitting)} tables match {pattern}, but one is needed{found}")
     return fitting[0]

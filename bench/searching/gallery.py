@@ -54,14 +54,14 @@ def dataset_of(model: StoredMethod, folder: Path, data_dir: str | Path | None) -
         source = source_of_record(Store(folder.parent.parent).read(identity.digest))
     if source is None:
         raise UsageError(
-            f"where the data of {identity.dataset} is can only be said by the record, which is not in "
+            f"only the record states where the data of {identity.dataset} is, and it is not in "
             f"{folder.parent.parent}; name a file of features with --gallery"
         )
     dataset = load_dataset(source, data_dir, profile=identity.profile)
     if dataset.fingerprint != identity.fingerprint:
         raise DataError(
             f"{source} is not the data of this model: fingerprint {dataset.fingerprint[:8]} here, "
-            f"{identity.fingerprint[:8]} there; put that back, or name a file with --gallery"
+            f"{identity.fingerprint[:8]} in the model; restore that data, or name a file with --gallery"
         )
     return dataset
 

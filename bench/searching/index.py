@@ -71,7 +71,7 @@ class FaissIndex:
         faiss = faiss_module()
         if similarity == "hamming":
             raise UsageError(
-                "an index of FAISS is for cosines, inner products and Euclidean distances; search exactly"
+                "FAISS can index cosines, inner products and Euclidean distances only; search exactly"
             )
         self._similarity = similarity
         rows = self._prepared(gallery)

@@ -203,7 +203,7 @@ class Searcher:
         model, name = self.model, gallery.modality
         if not model.has_space:
             raise UsageError(
-                f"{model.card.title} compares by a similarity that it has learned, which no index has; "
+                f"{model.card.title} ranks by a learned similarity, for which there is no index; "
                 "search exactly"
             )
         rows = self._rows(gallery)
@@ -295,7 +295,7 @@ def _read(path: Path) -> tuple[str, Any]:
             return kind, read(path)
         except DataError as error:
             reasons.append(str(error))
-    raise DataError(f"{path} is no picture ({reasons[0]}) and no sound ({reasons[1]})")
+    raise DataError(f"{path} is neither a picture ({reasons[0]}) nor a sound ({reasons[1]})")
 
 
 def _encoding(model: StoredMethod, kind: str, modality: str | None) -> tuple[str, Encoding]:

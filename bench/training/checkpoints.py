@@ -16,7 +16,7 @@ State = list[dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Kept:
-    """What a finished stage leaves behind.
+    """States stored of a finished stage.
 
     Attributes:
         stage: its name.
@@ -51,7 +51,7 @@ class Keeper:
         self._states: dict[str, dict[str, State]] = {rule: {} for rule in self._rules}
 
     def note(self, row: Mapping[str, Value]) -> None:
-        """Take note of an epoch's row and copy what has just become the choice of a rule."""
+        """Record an epoch's row, and copy the state if a rule now selects it."""
         self._rows.append(row)
         for name, rule in self._rules.items():
             if rule is not LAST:
@@ -68,7 +68,7 @@ class Keeper:
         return len(self._rows) - max(chosen.values()) >= self._stage.patience
 
     def finish(self) -> Kept:
-        """Copy the last state, load the one the stage ends with, and hand everything over."""
+        """Copy the last state, load the one that the stage ends with, and return all stored states."""
         checkpoints, tracks = {}, tuple(self._modules)
         for name, rule in self._rules.items():
             if rule is LAST:

@@ -28,13 +28,13 @@ from bench.training.track import (
     Step,
     Track,
 )
-from bench.training.validation import Material, Validation, oracle_map, unchanged_generators
+from bench.training.validation import FitData, Validation, oracle_map, unchanged_generators
 
 VALIDATION_ROWS = 8192
 """Validation losses are taken over blocks of at most this many rows, to bound their memory."""
 
 
-def train_stage(method: Method, stage: Stage, material: Material, context: Context) -> Kept:
+def train_stage(method: Method, stage: Stage, data: FitData, context: Context) -> Kept:
     """Run a stage and return the states that its rules chose; modules are left in the state ``stage.then``.
 
     Every epoch adds a row to ``context.trace``: ``<step>_loss/<track>``, named parts of losses,
@@ -46,12 +46,12 @@ def train_stage(method: Method, stage: Stage, material: Material, context: Conte
         Unsupported: if the settings select by validation loss and the method has none.
         PluginError: if the stage is to be selected by validation losses that its tracks do not have.
     """
-    scored = stage.scored and len(material.validation.split) > 1
+    scored = stage.scored and len(data.validation.split) > 1
     stage = replace(stage, scored=scored)
     rules = _rules(method, stage, context)
-    runs = [_TrackRun(track, stage, material, context) for track in stage.tracks]
+    runs = [_TrackRun(track, stage, data, context) for track in stage.tracks]
     keeper = Keeper(stage, rules)
-    validation = Validation(method, material, context) if scored else None
+    validation = Validation(method, data, context) if scored else None
     for epoch in range(1, stage.epochs + 1):
         row: dict[str, Value] = {}
         for run in runs:
@@ -114,13 +114,13 @@ def _scores(
 class _TrackRun:
     """The training of a track in a stage."""
 
-    def __init__(self, track: Track, stage: Stage, material: Material, context: Context) -> None:
+    def __init__(self, track: Track, stage: Stage, data: FitData, context: Context) -> None:
         self.track = track
         self._epochs = stage.epochs
-        self._material = material
+        self._fit_data = data
         self._context = context
         self._noise = Noise(context, f"noise/{stage.name}/{track.name}")
-        batches = track.plan.epochs(material.train.split, context, f"batches/{stage.name}")
+        batches = track.plan.epochs(data.train.split, context, f"batches/{stage.name}")
         first = next(batches)
         self._batches = chain([first], batches)
         self._per_epoch = len(first)
@@ -133,7 +133,7 @@ class _TrackRun:
             module.train()
         sums = _Sums()
         with self._noise.active():
-            for position, batch in enumerate(self._material.train.batches(next(self._batches))):
+            for position, batch in enumerate(self._fit_data.train.batches(next(self._batches))):
                 self._context.check_deadline()
                 iteration = (epoch - 1) * self._per_epoch + position
                 self._clock = Clock(epoch, self._epochs, iteration, self._epochs * self._per_epoch)
@@ -151,7 +151,7 @@ class _TrackRun:
             row.update({f"{key}/{self.track.name}": value for key, value in measures.items()})
             if self.track.validation_loss is not None:
                 sums = _Sums()
-                for block in self._material.validation.blocks(VALIDATION_ROWS):
+                for block in self._fit_data.validation.blocks(VALIDATION_ROWS):
                     loss = _parts(self.track.validation_loss(block, self._clock))["loss"]
                     sums.add("validation", {"loss": loss}, len(block))
                 row.update(sums.means(self.track.name))

@@ -49,7 +49,7 @@ from bench.training.stored import (
     state_of,
 )
 from bench.training.track import Clock, Loss, Stage, Step, Track, adam, parameters_of
-from bench.training.validation import Material
+from bench.training.validation import FitData
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -273,9 +273,9 @@ class DeepMethod(Method):
         self._kept, self._modules, self._parameters = [], [], {}
         self._scalers, self._outline = {}, Outline.of(train)
         with reproducible(context.threads):
-            material = self._material(train, validation, context)
-            for stage in self.stages(material.train, context):
-                self._train(stage, material, context)
+            data = self._fit_data(train, validation, context)
+            for stage in self.stages(data.train, context):
+                self._train(stage, data, context)
 
     def extend(self, modality: str, train: Split, validation: Split, context: Context) -> None:
         """Train the networks of one more modality; see `Method.extend` and the hook `extension`.
@@ -297,10 +297,10 @@ class DeepMethod(Method):
         widths = {**self._outline.widths, modality: train[modality].dimension}
         self._outline = replace(self._outline, widths=widths)
         with reproducible(context.threads):
-            material = self._material(train, validation, context)
-            modules = {modality: self.extension(modality, material.train)}
-            stage = self.stage(material.train, f"late/{modality}", modules, scored=False)
-            self._train(stage, material, context)
+            data = self._fit_data(train, validation, context)
+            modules = {modality: self.extension(modality, data.train)}
+            stage = self.stage(data.train, f"late/{modality}", modules, scored=False)
+            self._train(stage, data, context)
 
     def embed(self, modality: str, features: Array) -> Array:
         """Map features ``(n, d_v)`` to the common space, ``(n, d)`` float32."""
@@ -355,7 +355,7 @@ class DeepMethod(Method):
             "epochs_run": {kept.stage: kept.epochs for kept in self._kept},
         }
 
-    def _material(self, train: Split, validation: Split, context: Context) -> Material:
+    def _fit_data(self, train: Split, validation: Split, context: Context) -> FitData:
         """Fit the scaling of modalities that are new; bring the rows to the device."""
         new = (name for name in train if name not in self._scalers)
         fitted = {name: Scaler.fit(train[name].features, self.settings.scaling) for name in new}
@@ -366,7 +366,7 @@ class DeepMethod(Method):
         def embed(modality: str, rows: Tensor) -> Tensor:
             return self._embedded(modality, torch.split(rows, EMBEDDED_ROWS))
 
-        return Material(on_device, held_out, embed if usual else None)
+        return FitData(on_device, held_out, embed if usual else None)
 
     def _embedded(self, modality: str, blocks: Iterable[Tensor]) -> Tensor:
         """Return the embeddings ``(n, d)`` of blocks of scaled rows on the device, float32."""
@@ -375,12 +375,12 @@ class DeepMethod(Method):
         with reproducible(self._threads), torch.no_grad():
             return torch.cat([self.encode(modality, rows) for rows in blocks]).float()
 
-    def _train(self, stage: Stage, material: Material, context: Context) -> None:
+    def _train(self, stage: Stage, data: FitData, context: Context) -> None:
         """Run a stage and keep its states."""
         modules = [module for track in stage.tracks for module in track.modules]
         trained = {id(weight): weight for weight in parameters_of(modules) if weight.requires_grad}
         before, self._modules = self._modules, [*self._modules, *modules]
-        kept = train_stage(self, stage, material, context)
+        kept = train_stage(self, stage, data, context)
         if not stage.kept:
             self._modules = before
             return

@@ -70,7 +70,7 @@ class Outline:
 
     @classmethod
     def of(cls, split: Split) -> Outline:
-        """Return that of the training rows."""
+        """Return the outline of training rows."""
         return cls({name: part.dimension for name, part in split.items()}, split.n_classes, split.multi_label)
 
     def split(self) -> DeviceSplit:

@@ -18,8 +18,8 @@ from bench.training.data import DeviceSplit
 
 
 @dataclass(frozen=True)
-class Material:
-    """The data of a fit.
+class FitData:
+    """Training and validation rows of a fit.
 
     Attributes:
         train: training rows on the device.
@@ -36,18 +36,18 @@ class Material:
 class Validation:
     """The validation rows, ranked as a method embeds them after an epoch."""
 
-    def __init__(self, method: Method, material: Material, context: Context) -> None:
+    def __init__(self, method: Method, data: FitData, context: Context) -> None:
         self._method = method
-        self._material = material
+        self._fit_data = data
         self._context = context
-        self._embed = material.embed if ranks_on(context.device) else None
+        self._embed = data.embed if ranks_on(context.device) else None
         if self._embed is None:
             return
         from bench.evaluation.inputs import label_sets
         from bench.evaluation.order import inverse, row_order
 
-        parts = material.validation.split
-        on_device = partial(torch.as_tensor, device=material.validation.device)
+        parts = data.validation.split
+        on_device = partial(torch.as_tensor, device=data.validation.device)
         orders = {name: row_order(name, len(part)) for name, part in parts.items()}
         self._orders = {name: on_device(order) for name, order in orders.items()}
         self._back = {name: on_device(inverse(order)) for name, order in orders.items()}
@@ -64,11 +64,11 @@ class Validation:
         if self._embed is None:
             from bench.evaluation import validation_map
 
-            context, split = self._context, self._material.validation.split
+            context, split = self._context, self._fit_data.validation.split
             return validation_map(self._method, split, threads=context.threads, device=context.device)
         from bench.evaluation.device_ranking import device_maps
 
-        features = self._material.validation.features
+        features = self._fit_data.validation.features
         embeddings = {
             name: self._embed(name, features[name][order])[self._back[name]]
             for name, order in self._orders.items()

@@ -76,7 +76,7 @@ def view_rows(
         }
         shutil.copyfile(pictures / f"{code.lower()}.png", folder / row["image"])
         if not (folder / row["speech"]).exists():
-            speak(text.partition(". ")[0], folder / row["speech"])
+            synthesise(text.partition(". ")[0], folder / row["speech"])
         if svg := drawings.svg("-".join(short).lower()):
             row["drawing"] = f"{code}-drawing.png"
             (folder / row["drawing"]).write_bytes(drawing(svg, SIDE))
@@ -86,7 +86,7 @@ def view_rows(
     return rows
 
 
-def speak(name: str, path: Path) -> None:
+def synthesise(name: str, path: Path) -> None:
     """Write a name, spoken by espeak-ng, as a WAV file.
 
     Raises:

@@ -23,7 +23,9 @@ class ELRCMR(elrcmr.ELRCMR):
 
     def after(self, batch: t.Batch, clock: t.Clock) -> None:
         """Multiply all weights by ``a (2 - a)``."""
-        keep = self.settings.average * elrcmr.fading(clock.iteration, self.settings.average_iterations)
+        keep = self.settings.average * elrcmr.decaying_factor(
+            clock.iteration, self.settings.average_iterations
+        )
         shrink(self.nets.values(), keep * (2 - keep))
 
 

@@ -167,7 +167,7 @@ def test_the_path_of_a_bundle_means_its_content(tmp_path: Path) -> None:
         assert f"{0.6 - number / 5:.4f}" not in why.out
         compare(results, *BOTH, path).check(0)
     elsewhere = say("why", "drcl", "elsewhere/mine.npz", "--results", results)
-    assert elsewhere.out.startswith("2 cells fit")
+    assert elsewhere.out.startswith("2 cells")
 
 
 def test_why_says_what_is_known_beside_the_numbers(tmp_path: Path) -> None:

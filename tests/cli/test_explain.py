@@ -199,7 +199,7 @@ def test_a_cell_without_embeddings_or_not_one_cell_is_one_sentence(tmp_path: Pat
     store = Store(tmp_path)
     for variant in ("full", "without_fa"):
         store.write(making.record(variant=variant), making.per_query(), making.TRACE, "")
-    explain(tmp_path, "drcl", "emoji").check(2, "2 cells fit", "--variant full", "--variant without_fa")
+    explain(tmp_path, "drcl", "emoji").check(2, "2 cells", "--variant full", "--variant without_fa")
     # the settings of these made-up records are not those of the method
     explain(tmp_path, "drcl", "emoji", "--variant", "full").check(2, "drcl has")
 

@@ -206,7 +206,7 @@ REFUSED: dict[str, tuple[str, Callable[[Path, Any], object], Any, str]] = {
     "a pickle": ("l.npy", _pickled, [_Harmful()] * ROWS, "pickle"),
     "a plain pickle": ("l.pkl", lambda path, harm: path.write_bytes(pickle.dumps(harm)), _Harmful(), "pkl"),
     "another table": ("l.csv", _text, "a,b\n1,2\n", "none is called"),
-    "a table cut off": ("l.csv", _text, HEAD + "image,0,1,0,0,0,0\n", "nothing of text"),
+    "a table cut off": ("l.csv", _text, HEAD + "image,0,1,0,0,0,0\n", "text"),
     "a line cut off": ("l.csv", _text, HEAD + "image,0,1\n", "cannot be read"),
     "rows out of order": ("l.csv", _text, HEAD + "image,1,1,0,0,0,0\n", "numbered from 0"),
     "no numbers": ("l.csv", _text, HEAD + "image,0,1,x,0,0,0\ntext,0,1,x,0,0,0\n", "120"),
@@ -251,7 +251,7 @@ def test_a_file_of_other_rows_or_of_another_condition_is_refused(ending: str, tm
 @pytest.mark.parametrize(
     ("key", "value", "noun"),
     [
-        ("image_rows", np.array([0, 0]), "each once"),
+        ("image_rows", np.array([0, 0]), "distinct"),
         ("image_rows", np.array([0, ROWS]), "0 to 119"),
         ("image_rows", np.array([0.5]), "whole"),
         ("text_new_labels", np.full(ROWS, CLASSES), "reach"),

@@ -93,7 +93,10 @@ def test_a_condition_of_an_entry_point_is_known_with_its_code(
 
 
 def test_an_entry_point_must_be_a_condition_of_a_new_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    for value, word in (("bench.contract:Split", "no condition"), ("bench.conditions.late:Late", "defined")):
+    for value, word in (
+        ("bench.contract:Split", "not a condition"),
+        ("bench.conditions.late:Late", "defined"),
+    ):
         point = EntryPoint("mine", value, "bench.conditions")
         monkeypatch.setattr(names, "entry_points", lambda group, point=point: [point])
         names._conditions.cache_clear()

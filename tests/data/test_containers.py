@@ -18,7 +18,7 @@ from scipy.io import savemat
 from bench.contract import Array, DataError
 from bench.data import open_arrays
 from bench.data.fingerprint import sha256_of
-from bench.data.formats import container_of, telltale
+from bench.data.formats import container_of, describe_head
 from tests.data.released import write_hdf5, write_mat5, write_mat73
 
 MATRIX = np.arange(12, dtype=np.float64).reshape(4, 3)
@@ -126,7 +126,7 @@ def test_a_group_is_no_matrix_and_an_npz_holds_no_cells(tmp_path: Path) -> None:
 )
 def test_what_is_no_array_file_is_named_for_what_it_is(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "wiki.mat").write_bytes(content)
-    assert words in telltale(content)
+    assert words in describe_head(content)
     with pytest.raises(DataError, match=words):
         read(tmp_path / "wiki.mat")
 

@@ -110,7 +110,7 @@ def test_a_spoken_name_gives_the_embedded_row(tmp_path: Path) -> None:
         texts = [str(emoji["text"][i]) for i in (7, 700, 1700)]
     encoder = create_encoder(*emoji_views.ENCODERS["speech"])  # type: ignore[arg-type]
     for i, text in zip((7, 700, 1700), texts, strict=True):
-        emoji_views.speak(text.partition(". ")[0], tmp_path / "a.wav")
+        emoji_views.synthesise(text.partition(". ")[0], tmp_path / "a.wav")
         (found,) = encoder.encode([read_sound(tmp_path / "a.wav")])
         np.testing.assert_allclose(found, made["speech"][i].astype(np.float32), rtol=2e-3, atol=2e-2)
 

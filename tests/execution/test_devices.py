@@ -134,7 +134,7 @@ def test_a_run_on_gpus_pins_each_cell_and_records_its_device(
     assert simulated == [True, True]  # a finished grid needs no list of GPUs
     # Numbers of a GPU are not those of the CPU.
     say(*words, "--devices", "cpu", "--dry-run").check(0, "4 cells, 4 to run")
-    say(*words, "--devices", "cuda:7").check(2, "no device 'cuda:7'")
+    say(*words, "--devices", "cuda:7").check(2, "device 'cuda:7'")
 
 
 @pytest.mark.usefixtures("simulated")
@@ -250,7 +250,7 @@ def test_the_possible_number_of_gpus_is_known_without_pytorch(
     if most is None:  # then a GPU of any number is possible
         assert choose_devices("cuda:12,cuda:0", possible_inventory("cuda:12,cuda:0")) == ["cuda:12", "cuda:0"]
     for word in ("gpu", "cuda:99999"):
-        with pytest.raises(UsageError, match=f"no device '{word}'"):
+        with pytest.raises(UsageError, match=f"device '{word}'"):
             choose_devices(word, possible_inventory(word))
 
 

@@ -15,7 +15,7 @@ import torch
 
 from bench.contract import UsageError
 from bench.execution.devices import local_slots
-from bench.execution.grid_runner import hard_limit, remaining, run_cells, standings
+from bench.execution.grid_runner import cell_statuses, hard_limit, remaining, run_cells
 from bench.execution.local import local_executor, run_inline
 from bench.execution.progress import Ended, Planned, RunEvent
 from bench.execution.tasks import Progress, Started, Task
@@ -159,7 +159,7 @@ def test_retry_takes_every_status_and_failed_and_all_mean_several(
     every_end: tuple[list[Cell], Store], retry: list[str], again: set[str]
 ) -> None:
     cells, store = every_end
-    found = standings(cells, store)
+    found = cell_statuses(cells, store)
     assert {found[cell.identity.digest] for cell in remaining(cells, store, retry)} == again
 
 
@@ -205,7 +205,7 @@ def test_a_finished_record_of_other_code_is_stale_and_runs_again_only_on_request
     assert set(stale_cells(cells, store)) == ({digest} if stale else set())
     assert remaining(cells, store) == remaining(cells, store, ["all"]) == ([] if stale else [cells[0]])
     assert remaining(cells, store, ["stale"]) == [cells[0]]
-    assert standings(cells, store)[digest] == ("stale" if stale else "missing")
+    assert cell_statuses(cells, store)[digest] == ("stale" if stale else "missing")
     run([cells[0]], tmp_path)
     assert stale_cells(cells, store) == {}
     assert len(list(store.records())) == 3  # the other record stays
@@ -309,10 +309,10 @@ def test_an_exception_of_the_event_handler_stops_the_run_and_keeps_its_records(
 
 def test_counts_are_of_the_requested_cells(grid: Grid) -> None:
     cells = cells_of(["plain", "raises", "pairwise"], grid.small, seeds=(0, 1))
-    counts = Counter(standings(cells, grid.store).values())
+    counts = Counter(cell_statuses(cells, grid.store).values())
     assert counts == {"done": 2, "failed": 2, "missing": 2}
     unwritten = {cells[0].identity.digest, cells[-1].identity.digest}
-    counts = Counter(standings(cells, grid.store, unwritten).values())
+    counts = Counter(cell_statuses(cells, grid.store, unwritten).values())
     assert counts == {"done": 1, "failed": 2, "missing": 1, "disk-full": 2}
 
 

@@ -178,7 +178,9 @@ def test_events_and_output_arrive_with_their_task(capfd: pytest.CaptureFixture[s
         events.append(event)
         threads.add(threading.get_ident())
 
-    counted, first, second = run(work.call, [("count", 3), ("speak", "one"), ("speak", "two")], on_event=note)
+    counted, first, second = run(
+        work.call, [("count", 3), ("synthesise", "one"), ("synthesise", "two")], on_event=note
+    )
     assert isinstance(events[0], Started)
     assert events[0].task is counted.task
     steps = [event.values["step"] for event in events if isinstance(event, Progress)]

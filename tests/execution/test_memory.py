@@ -73,7 +73,7 @@ def test_the_system_enforces_the_limit_during_a_task_but_not_on_a_gpu() -> None:
     with allowance.enforced():
         assert resource.getrlimit(resource.RLIMIT_DATA)[0] > 8 << 30
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
-    assert not allowance.worn()
+    assert not allowance.holds_too_much()
 
 
 def test_a_gpu_is_given_back_after_a_task_unless_it_is_unused_or_broken(

@@ -139,7 +139,7 @@ def test_a_worker_serves_its_parent_and_ends_when_it_is_idle(tmp_path: Path) -> 
     process = get_context("spawn").Process(target=work.serve_here, args=(theirs, str(tmp_path / "out")))
     process.start()
     theirs.close()
-    setup = Setup(pickle.dumps(work.speak), None, 0.5)
+    setup = Setup(pickle.dumps(work.synthesise), None, 0.5)
     ours.sendall(framed(pickle.dumps(tuple(setup))) + framed(pickle.dumps("here")))
     process.join(60)
     assert process.exitcode == 0
@@ -164,7 +164,7 @@ def test_a_worker_leaves_no_file_in_the_folder_of_temporary_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with closing(run_local([Task("a", "", None)], work.speak, local_slots(1, 1))) as outcomes:
+    with closing(run_local([Task("a", "", None)], work.synthesise, local_slots(1, 1))) as outcomes:
         assert "to stdout" in next(outcomes).output
         assert [*tmp_path.iterdir()] == []
 

@@ -111,7 +111,7 @@ def rendezvous(payload: tuple[str, str, int]) -> tuple[str | None, bool]:
     return os.environ.get("CUDA_VISIBLE_DEVICES"), met
 
 
-def speak(payload: Any) -> None:
+def synthesise(payload: Any) -> None:
     print("to stdout", payload)
     sys.stderr.write("to stderr\n")
     os.write(1, b"from C\n")

@@ -202,7 +202,7 @@ def test_what_cannot_be_done_to_given_embeddings_is_not_left_out_silently(
         for condition in ("label-noise@.4", "clean,unpaired@1", "feature-noise@.5"):
             said = say(*run, *methods, "--conditions", condition)
             assert "Traceback" not in said.check(2, "--conditions", "cannot be checked").err
-    say(*run, "--seeds", 3).check(2, "--seeds", "trained here")
+    say(*run, "--seeds", 3).check(2, "--seeds", "files of a row")
     assert not (tmp_path / "r").exists()
     mixed = say(*run, "--methods", "chance", "--seeds", 2, "--conditions", "clean").check(0, "3 done")
     assert mentions(mixed.out, "--seeds ... E")

@@ -1,4 +1,4 @@
-"""Kept models: stored with their cells, loaded without training, refused where they cannot be believed."""
+"""Kept models: stored with their cells, loaded without training, refused if their content is impossible."""
 
 from __future__ import annotations
 

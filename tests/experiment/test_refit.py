@@ -1,4 +1,4 @@
-"""Records of the code at hand can be fitted again; those of other code are stale."""
+"""Records of the present code can be fitted again; those of other code are stale."""
 
 from __future__ import annotations
 

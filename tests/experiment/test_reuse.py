@@ -13,7 +13,7 @@ from bench.execution.grid_runner import run_cells
 from bench.execution.local import run_inline
 from bench.experiment.cost import expect
 from bench.experiment.grid import Cell, Request, plan
-from bench.experiment.reuse import clean_twin, reused
+from bench.experiment.reuse import clean_counterpart, reused
 from bench.experiment.run_context import RunContext
 from bench.experiment.running import run_cell
 from bench.records import Store
@@ -85,7 +85,7 @@ def test_it_is_trained_where_the_clean_record_lacks_something_or_is_of_another_m
     assert reused(cell, CONTEXT, Store(tmp_path)) is None
     for more in ({"protocols": ("recall@10",)}, {"trace_test": True}, {"keep_models": True}):
         assert reused(cell, RunContext(**more), made.store) is None
-    twin = clean_twin(cell)
+    twin = clean_counterpart(cell)
     assert twin is not None
     record = made.store.read(twin.digest)
     elsewhere = msgspec.structs.replace(record.environment, host={**record.environment.host, "name": "other"})
@@ -98,15 +98,15 @@ def test_it_is_trained_where_the_clean_record_lacks_something_or_is_of_another_m
         made.store.snapshot(twin.digest),
     )
     assert reused(cell, CONTEXT, other) is None
-    assert clean_twin(made.cell("sdml", "label-noise@0.4")) is None
-    assert clean_twin(made.cell("sdml", "")) is None
-    assert clean_twin(made.cell("mcca", "unpaired@1")) is None
+    assert clean_counterpart(made.cell("sdml", "label-noise@0.4")) is None
+    assert clean_counterpart(made.cell("sdml", "")) is None
+    assert clean_counterpart(made.cell("mcca", "unpaired@1")) is None
 
 
 def test_such_cells_are_expected_to_take_little_and_to_start_last(made: Made) -> None:
     expected = expect(made.cells, Store(made.store.root / "none"))
     little = {digest for digest, one in expected.items() if one.basis == "clean"}
-    spared = {cell.identity.digest for cell in made.cells if clean_twin(cell) is not None}
+    spared = {cell.identity.digest for cell in made.cells if clean_counterpart(cell) is not None}
     assert little == spared
     others = [one.seconds for digest, one in expected.items() if digest not in little]
     assert max(expected[digest].seconds for digest in little) < min(others)

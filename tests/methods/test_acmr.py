@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.contract import Context
 from bench.training import Clock, DeviceSplit, Step
-from methods.acmr import ACMR, ACMRSettings, most_similar_stranger, triplet_loss
+from methods.acmr import ACMR, ACMRSettings, most_similar_negative, triplet_loss
 from tests.methods.small_splits import PAIR, separable
 
 SMALL = ACMRSettings(epochs=3, batch_size=10, hidden=(8,), dim=5, adversary_hidden=(4,), lr=1e-2)
@@ -46,13 +46,13 @@ def slopes(loss: Tensor, module: nn.Module) -> Tensor:
 )
 def test_the_stranger_is_the_most_similar_row_that_shares_no_class(classes: Any, expected: list[int]) -> None:
     x = torch.tensor([[1.0, 0.0], [1.0, 0.01], [1.0, 0.2], [0.0, 1.0]])
-    assert most_similar_stranger(x, torch.tensor(classes, dtype=torch.float32)).tolist() == expected
+    assert most_similar_negative(x, torch.tensor(classes, dtype=torch.float32)).tolist() == expected
 
 
 # With a margin between the two distances only one of them counts; a hinge of the mean would be 0.25.
 @pytest.mark.parametrize(("margin", "hinge"), [(12.0, 2.5), (9.75, 0.375)])
 def test_every_triplet_has_a_separate_hinge(margin: float, hinge: float) -> None:
-    """Pairs lie 1 and 0 apart, strangers 10 and 9."""
+    """Pairs lie 1 and 0 apart, negatives 10 and 9."""
     v, t = torch.tensor([[0.0], [10.0]]), torch.tensor([[1.0], [10.0]])
     settings = ACMRSettings(repulsion=2.0, margin=margin)
     loss = triplet_loss(v, t, torch.tensor([1, 0]), torch.eye(2), settings)
@@ -64,9 +64,9 @@ def test_an_anchor_is_drawn_to_all_items_of_its_label_or_to_its_partner_alone(
     positives: Any, distance: float
 ) -> None:
     v, t = torch.tensor([[0.0], [0.0], [5.0]]), torch.tensor([[1.0], [3.0], [7.0]])
-    y, strangers = torch.eye(2)[torch.tensor([0, 0, 1])], torch.tensor([2, 2, 0])
+    y, negatives = torch.eye(2)[torch.tensor([0, 0, 1])], torch.tensor([2, 2, 0])
     settings = ACMRSettings(repulsion=0.0, positives=positives)
-    assert triplet_loss(v, t, strangers, y, settings).item() == pytest.approx(distance / 3)
+    assert triplet_loss(v, t, negatives, y, settings).item() == pytest.approx(distance / 3)
 
 
 def test_rows_without_a_class_keep_their_partner_and_equal_rows_a_finite_slope() -> None:
@@ -80,7 +80,7 @@ def test_rows_without_a_class_keep_their_partner_and_equal_rows_a_finite_slope()
 def test_a_batch_of_one_class_has_no_strangers_and_no_hinge() -> None:
     v, t = torch.zeros(3, 2), torch.ones(3, 2)
     y = torch.tensor([[1.0, 0.0]] * 3)
-    loss = triplet_loss(v, t, most_similar_stranger(t, y), y, ACMRSettings(margin=100.0))
+    loss = triplet_loss(v, t, most_similar_negative(t, y), y, ACMRSettings(margin=100.0))
     assert loss.item() == pytest.approx(math.sqrt(2.0))
 
 

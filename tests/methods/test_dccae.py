@@ -13,7 +13,7 @@ from torch import nn
 from bench.contract import Array, Context, Modality, Split
 from bench.evaluation import validation_map
 from bench.training import DeviceSplit, canonical_correlations
-from methods.dccae import DCCAE, ClosingCCA, DCCAESettings, sigmoid_net
+from methods.dccae import DCCAE, DCCAESettings, FinalCCA, sigmoid_net
 from methods.mcca import MCCA, MCCASettings
 from tests.methods.small_splits import PAIR, fitted, separable
 
@@ -52,7 +52,7 @@ def test_without_hidden_layers_the_loss_is_that_of_linear_cca_whatever_the_weigh
 def test_the_closing_map_gives_canonical_variables() -> None:
     split = correlated(80, (5, 5))
     left, right = (torch.tensor(part.features, dtype=torch.float64) for part in split.values())
-    closing = ClosingCCA(("image", "text"), 5, 1e-9).double()
+    closing = FinalCCA(("image", "text"), 5, 1e-9).double()
     total = closing.fit(left, right)
     rows = closing("image", left), closing("text", right)
     expected = canonical_correlations(left, right, 1e-9)

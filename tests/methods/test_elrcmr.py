@@ -13,7 +13,15 @@ from torch import nn
 
 from bench.contract import Array
 from bench.training import multimodal_contrast, robust_clustering
-from methods.elrcmr import ELRCMR, ELRCMRSettings, early_learning, elrcmr_loss, fading, follow, intra_contrast
+from methods.elrcmr import (
+    ELRCMR,
+    ELRCMRSettings,
+    average_weights,
+    decaying_factor,
+    early_learning,
+    elrcmr_loss,
+    intra_contrast,
+)
 from tests.methods.golden import Golden, assert_gradients, gradients, leaves
 from tests.methods.small_splits import fitted, separable
 
@@ -58,7 +66,7 @@ def test_contrast_terms_and_gradients_equal_the_releases(numbers: Golden) -> Non
 
 def test_balance_falls_as_released(numbers: Golden) -> None:
     length = int(numbers["rampup_length"])
-    values = [fading(int(iteration), length) for iteration in numbers["rampup_iterations"]]
+    values = [decaying_factor(int(iteration), length) for iteration in numbers["rampup_iterations"]]
     assert_allclose(values, numbers["rampup_value"], rtol=1e-12, atol=1e-15)
 
 
@@ -74,7 +82,7 @@ def test_averages_move_by_the_share_that_is_not_kept(kept: float, expected: floa
     mean, net = nn.Linear(1, 1), nn.Linear(1, 1)
     for module, value in ((mean, 1.0), (net, 3.0)):
         nn.init.constant_(module.weight, value)
-    follow({"image": mean}, {"image": net}, kept)
+    average_weights({"image": mean}, {"image": net}, kept)
     assert mean.weight.item() == pytest.approx(expected)
 
 
@@ -98,7 +106,7 @@ def test_release_shrinks_its_weights_at_every_step() -> None:
         method = fitted(ELRCMR(replace(settings, lr=1e-9, batch_size=25, epochs=1)), SPLIT)
         return sum(float(weight.detach().norm()) for weight in method.encoders["image"].parameters())
 
-    keep = 0.5 * fading(0, 100_000)
+    keep = 0.5 * decaying_factor(0, 100_000)
     shrunk, start = length(replace(SMALL, average=0.5, faithful_to="release")), length(SMALL)
     assert shrunk == pytest.approx(start * keep * (2 - keep), rel=1e-4)
 

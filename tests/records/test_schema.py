@@ -185,7 +185,7 @@ def test_a_change_of_any_query_is_noticed(number: int, query: int, value: float)
         decode_per_query(bytes(content), record().result)
     if not np.isnan(value):
         values[series][query] = value
-        with pytest.raises(Damaged, match="believed"):
+        with pytest.raises(Damaged, match="impossible"):
             decode_per_query(encode_per_query(values), record().result)
 
 

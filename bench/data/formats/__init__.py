@@ -26,12 +26,12 @@ from bench.data.formats.tensor_files import Safetensors, Torch
 __all__ = [
     "ArrayFile",
     "container_of",
+    "describe_head",
     "files_of",
     "is_file",
     "is_folder",
     "open_arrays",
     "require_regular",
-    "telltale",
 ]
 
 _HDF5: Final = b"\x89HDF\r\n\x1a\n"
@@ -114,7 +114,7 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def container_of(path: Path) -> str:
-    """Tell a file's container by its first bytes; pickles, PyTorch files and tables by their name."""
+    """Return a file's container by its first bytes; pickles, PyTorch files and tables by their name."""
     with blamed(str(path)):
         require_regular(path)
         with path.open("rb") as stream:
@@ -137,7 +137,7 @@ def container_of(path: Path) -> str:
         return "mat7.3"
     if suffix == ".mat" and is_mat4(head):
         return "mat4"
-    meaning = telltale(head)
+    meaning = describe_head(head)
     if named is not None and meaning == "not a file of arrays":
         return named
     raise DataError(
@@ -146,7 +146,7 @@ def container_of(path: Path) -> str:
     )
 
 
-def telltale(head: bytes) -> str:
+def describe_head(head: bytes) -> str:
     """Return in words what a file that begins with ``head`` seems to be."""
     if not head:
         return "an empty file"

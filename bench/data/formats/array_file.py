@@ -183,9 +183,9 @@ def blamed(where: str) -> Iterator[None]:
     except NoArray as error:
         raise DataError(f"{where}: {error}") from None
     except FileNotFoundError:
-        raise DataError(f"{where}: the file is not there") from None
+        raise DataError(f"{where}: the file does not exist") from None
     except PermissionError:
-        raise DataError(f"{where}: the file may not be read; change its permissions") from None
+        raise DataError(f"{where}: there is no permission to read the file; change its permissions") from None
     except MemoryError:
         raise DataError(f"{where}: too large for this machine's memory") from None
     except Exception as error:
@@ -221,7 +221,7 @@ def require_distinct(keys: Sequence[str], path: Path) -> None:
     seen: set[str] = set()
     for key in keys:
         if key in seen:
-            raise DataError(f"{path}: the key {key!r} occurs twice in it; which of the two is meant?")
+            raise DataError(f"{path}: the key {key!r} occurs twice; rename or remove one of the two")
         seen.add(key)
 
 

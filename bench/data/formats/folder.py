@@ -12,7 +12,7 @@ import numpy as np
 from bench.contract import Array, DataError
 from bench.data.formats.array_file import ArrayFile, require_distinct
 from bench.data.formats.stored import Rows
-from bench.data.words import says_something
+from bench.data.words import has_known_word
 
 Opener = Callable[[Path], AbstractContextManager[ArrayFile]]
 
@@ -96,7 +96,7 @@ class Folder(Renamed):
                 if file.parent != path and path in file.parents:
                     stem = "/".join(file.relative_to(path).with_suffix("").parts)
                 keys, alone = source.keys(), len(files) == 1
-                single = len(keys) == 1 and (says_something(stem) or not says_something(keys[0]))
+                single = len(keys) == 1 and (has_known_word(stem) or not has_known_word(keys[0]))
                 names = keys if alone else [stem] if single else [f"{stem}/{key}" for key in keys]
                 parts += [(name, Part(source, key)) for name, key in zip(names, keys, strict=True)]
             require_distinct([name for name, _ in parts], path)

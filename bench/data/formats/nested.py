@@ -46,7 +46,7 @@ class Nested(ArrayFile):
             entry = opened(entry)
             self._budget -= 1
             if self._budget < 0:
-                raise DataError(f"{self.path}: it holds itself many times over")
+                raise DataError(f"{self.path}: its parts contain each other too often")
             if isinstance(entry, dict):
                 yield from self._flat(columns_of(entry) or entry, f"{name}/", depth + 1)
             elif isinstance(entry, list | tuple) and any(isinstance(opened(one), dict) for one in entry):
@@ -84,7 +84,7 @@ class Nested(ArrayFile):
             raise DataError(f"{self.where(key)}: is no array but {type(value).__name__}")
         values = np.asarray(value)
         if values.dtype == object and not all(isinstance(one, str) for one in values.reshape(-1)):
-            raise DataError(f"{self.where(key)}: numbers that no type of NumPy's holds")
+            raise DataError(f"{self.where(key)}: numbers that no NumPy type can hold")
         return values
 
     def _opened(self, value: Sequence[Any], key: str) -> list[Any]:

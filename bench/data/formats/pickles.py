@@ -120,7 +120,7 @@ def _array(raw: Any, kind: Any, shape: Any, order: Any) -> Any:
         return _records(raw, dtype, count)
     if dtype.kind == "O":
         if not isinstance(raw, list) or len(raw) != count or (order == "F" and len(shape) > 1):
-            raise DataError("a pickled array of objects that is no list of texts or arrays")
+            raise DataError("a pickled array of objects other than texts or arrays")
         for length in reversed(shape[1:]):
             raw = [raw[start : start + length] for start in range(0, len(raw), max(1, length))]
         return raw if shape else raw[0]
@@ -141,7 +141,7 @@ def _records(raw: Any, dtype: np.dtype[Any], count: int) -> dict[str, Any]:
         return fields_of(np.frombuffer(raw, dtype, count), "records", "its records")
     names, rows = dtype.names or (), raw if isinstance(raw, list) else []
     if len(rows) != count or not all(isinstance(row, tuple) and len(row) == len(names) for row in rows):
-        raise DataError("a pickled array of records that is no list of them")
+        raise DataError("a pickled array of records that is not a list of records")
     if len({*map(id, rows)}) < count:
         raise DataError("a pickled array of records that holds a record many times over")
     columns: dict[str, Any] = {name: [row[index] for row in rows] for index, name in enumerate(names)}
@@ -162,13 +162,13 @@ def _latin(text: Any, encoding: str) -> bytes | Piece:
 def _bytes(content: Any) -> bytes | Piece:
     """Return bytes as they are."""
     if not isinstance(content, bytes | Piece):
-        raise DataError("it makes bytes out of something else")
+        raise DataError("it makes bytes from something other than a text")
     return content
 
 
 def _refused(*_: Any) -> Any:
     """Refuse a call."""
-    raise DataError("it calls what is no constructor of arrays; store arrays with numpy.save")
+    raise DataError("it calls a function that does not construct an array; store arrays with numpy.save")
 
 
 def _tensor(storage: Any, start: Any, shape: Any, steps: Any, *_: Any) -> FileArray:
@@ -300,11 +300,11 @@ class Unpickler(pickle._Unpickler):
         arguments = self.stack.pop()
         function = self.stack[-1]
         if not any(function is allowed for allowed in _ALLOWED.values()):
-            raise DataError("it calls what is no constructor of arrays")
+            raise DataError("it calls a function that does not construct an array")
         if function is _embedded:
             self.source.embedded -= _size(arguments[0])
             if self.source.embedded < 0:
-                raise DataError("it holds itself many times over")
+                raise DataError("its parts contain each other too often")
         self.stack[-1] = function(*arguments)
 
     def load_newobj(self) -> None:
@@ -312,7 +312,7 @@ class Unpickler(pickle._Unpickler):
         arguments = self.stack.pop()
         made = self.stack[-1]
         if not isinstance(made, tuple) or len(made) != 2 or made[0] is not SparseParts or arguments:
-            raise DataError("it makes an object that is no sparse matrix")
+            raise DataError("it makes an object other than a sparse matrix")
         self.stack[-1] = SparseParts(made[1])
 
     def load_build(self) -> None:
@@ -320,14 +320,14 @@ class Unpickler(pickle._Unpickler):
         state = self.stack.pop()
         made = self.stack[-1]
         if not isinstance(made, _Type | _Values | SparseParts):
-            raise DataError("it changes an object that is no array")
+            raise DataError("it changes an object other than an array")
         made.build(state)
 
     def persistent_load(self, pid: Any) -> Storage:
         """Return the numbers of tensors by their description: kind, key, device and count."""
         what, kind, key, _, count, *view = pid
         if what != "storage" or kind not in _TENSOR_TYPES or not isinstance(count, int) or any(view):
-            raise DataError("it refers to what is no storage of a tensor")
+            raise DataError("it refers to something other than the storage of a tensor")
         if key not in self.storages:
             dtype = np.dtype(_TENSOR_TYPES[kind])
             piece = self._find(key) if self._find else None

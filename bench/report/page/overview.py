@@ -36,7 +36,7 @@ class Overview(NamedTuple):
 
 def overview_of(data: ReportData) -> Overview:
     """Return the overview of a report."""
-    exhibits = [exhibit for exhibit in (_data_table(data), _leaders(data)) if exhibit.lines]
+    exhibits = [exhibit for exhibit in (_data_table(data), _best_methods(data)) if exhibit.lines]
     counts, facts = list(_counts(data.records)), list(_facts(data))
     return Overview(counts, facts, list(_line(data.records)), list(_warnings(data)), exhibits)
 
@@ -136,7 +136,7 @@ def _data_table(data: ReportData) -> TableExhibit:
     return plain_table("what-was-run", "What was run", (*headings, "Done", "Not done"), lines)
 
 
-def _leaders(data: ReportData) -> TableExhibit:
+def _best_methods(data: ReportData) -> TableExhibit:
     protocol = data.protocols[0]
     lines = []
     for table in data.first_tables:
