@@ -251,7 +251,7 @@ def serve(handle: int) -> None:
         finished = _perform(parent, work, payload, allowance)
         faulthandler.cancel_dump_traceback_later()  # which may end the process
         if process_state() != state:
-            finished.worn = True
+            finished.unusable = True
         if os.getpid() != process:  # a task has forked: its answer would pass for that of the next task
             os._exit(1)
         parent.send(finished)
