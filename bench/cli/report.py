@@ -42,9 +42,7 @@ def command(
         only: Write only this part; may be repeated.  [default: all]
         reports: Folder to write into.
     """
-    store = Store(folder.results)
-    _require_outside(reports, store)
-    records, problems = read_records(folder.results)
+    store, (records, problems) = _store_beside(folder.results, reports), read_records(folder.results)
     if not only or {"figures", "page"} & {*only}:
         start_drawing(records)
     ids = evaluated_protocols(protocols, records)
@@ -73,7 +71,13 @@ def command(
     return int(bool(data.problems))
 
 
-def _require_outside(reports: Path, store: Store) -> None:
-    """Refuse a folder among the records: what is written there would count as damaged records."""
+def _store_beside(results: Path, reports: Path) -> Store:
+    """Return the records of a results folder.
+
+    Raises:
+        UsageError: if the reports are to be among them, where they would count as damaged records.
+    """
+    store = Store(results)
     if any(reports.resolve().is_relative_to(kept.resolve()) for kept in (store.runs, store.models.root)):
         raise UsageError(f"--reports {reports} is a folder of records; give another one")
+    return store
