@@ -102,7 +102,8 @@ def test_a_bundle_without_a_card_says_nothing(tmp_path: Path) -> None:
     for name in ("broken.npz", "nested.npz"):
         with pytest.raises(DataError, match="bundle"):
             read_card(tmp_path / name)
-    for modalities in (None, [], {"image": 5}):
+    odd: tuple[Any, ...] = (None, [], {"image": 5})
+    for modalities in odd:
         assert summary_lines({"modalities": modalities, "split": "x"}) == ["split: x"]
 
 
