@@ -85,7 +85,11 @@ def command(
     candidates = _candidates(known, records, sample, old)
     picked = drawn(candidates, len(candidates) if records else sample.cells, sample.seed)
     if not picked:
-        raise UsageError(f"none of the {len(candidates)} requested records is of a finished cell")
+        raise UsageError(
+            f"none of the {len(candidates)} records found is of a finished cell"
+            if candidates
+            else "no record matches the request"
+        )
     done = sum(record.status == "done" for record in candidates)
     how = "as named" if records else f"drawn with seed {sample.seed}"
     say(f"{len(picked)} of {done} finished cells, {how}")

@@ -35,7 +35,7 @@ def test_a_file_is_imported_diagnosed_and_run(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.mat")
     convert(path).check(0, "counted from 1")
     assert load_dataset(tmp_path / "mine.npz").n_classes == 2
-    convert(path).check(2, "is there already")
+    convert(path).check(2, "already exists")
     say("data", "doctor", path).check(0, "I_tr")
     say("data", "doctor", tmp_path / "none.npz").check(2, "none.npz")
     say("data", "fetch", "emoji").check(0, "nothing to download")

@@ -132,7 +132,7 @@ def test_what_is_no_array_file_is_named_for_what_it_is(tmp_path: Path, content: 
 
 
 def test_an_absent_file_or_one_without_arrays_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not there"):
+    with pytest.raises(DataError, match="does not exist"):
         read(tmp_path / "none.mat")
     np.savez(tmp_path / "x.npz")
     (tmp_path / "x.npz").write_bytes(b"PK\x03\x04" + (tmp_path / "x.npz").read_bytes())
