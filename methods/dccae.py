@@ -109,7 +109,8 @@ class FinalCCA(nn.Module):
         self.mean: Tensor
         self.weights: Tensor
         self.register_buffer("mean", torch.zeros(2, dim))
-        self.register_buffer("weights", torch.eye(dim).repeat(2, 1, 1))
+        # not torch.eye: on the meta device, where a stored model is built, that imports the compiler (1.5 s)
+        self.register_buffer("weights", torch.zeros(dim, dim).fill_diagonal_(1).repeat(2, 1, 1))
 
     def fit(self, left: Tensor, right: Tensor) -> float:
         """Fit to corresponding rows ``(n, dim)`` in float64; return the sum of their correlations."""
