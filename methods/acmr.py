@@ -81,8 +81,13 @@ class ACMR(t.DeepMethod):
 
 
 def most_similar_negative(x: Tensor, y: Tensor) -> Tensor:
-    """Return for each row ``(n,)`` the row without a shared class whose features are most similar."""
-    return (t.cosines(x, x) - 4 * (y @ y.T > 0)).argmax(dim=1)
+    """Return for each row ``(n,)`` another one, without a shared class, whose features are most similar."""
+    return (t.cosines(x, x) - 4 * related(y)).argmax(dim=1)
+
+
+def related(y: Tensor) -> Tensor:
+    """Tell which rows share a class or are the same, ``(n, n)``."""
+    return (y @ y.T > 0) | torch.eye(len(y), dtype=torch.bool, device=y.device)
 
 
 def triplet_loss(anchors: Tensor, others: Tensor, negatives: Tensor, y: Tensor, s: ACMRSettings) -> Tensor:
@@ -91,15 +96,14 @@ def triplet_loss(anchors: Tensor, others: Tensor, negatives: Tensor, y: Tensor, 
     Args:
         anchors: v, ``(n, d)``.
         others: their partners in the other modality, ``(n, d)``, among which t+ and t- are.
-        negatives: the row of t- among ``others``, ``(n,)``; it counts only if it shares no class.
+        negatives: the row of t- among ``others``, ``(n,)``; it counts only if it is not `related`.
         y: targets of the pairs ``(n, C)``; a row without any class has its partner for t+.
         s: weight lambda, margin mu, and what t+ is.
     """
+    same = related(y)
     apart = t.row_norm(anchors - others[negatives])
-    foreign = (y * y[negatives]).sum(dim=1) == 0
-    hinge = (s.margin - apart).clamp_min(0) * foreign
+    hinge = (s.margin - apart).clamp_min(0) * ~same.gather(1, negatives[:, None]).squeeze(1)
     if s.positives == "partner":
         return t.distance(anchors, others) + s.repulsion * hinge.mean()
-    shared = ((y @ y.T > 0) | torch.eye(len(y), dtype=torch.bool, device=y.device)).to(anchors.dtype)
-    near = (torch.cdist(anchors, others) * shared).sum(dim=1) / shared.sum(dim=1)
+    near = (torch.cdist(anchors, others) * same).sum(dim=1) / same.sum(dim=1)
     return near.mean() + s.repulsion * hinge.mean()

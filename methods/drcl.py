@@ -30,7 +30,7 @@ class DRCLSettings(t.DeepSettings):
     lr: t.PerModality = t.setting(
         {"image": 6e-6, "text": 5e-3, "audio": 8e-4, "3d": 3e-3, "video": 4e-4, "default": 5e-4},
         "learning rate of RSC",
-        "release; modalities besides images and texts as for XMedia",
+        "release; modalities besides images and texts as for XMedia; the default is ours",
     )
     spl_lr: t.PerModality = t.setting(5e-4, "learning rate of SPL", "release")
     alpha: float = t.setting(0.1, "weight of J_D", "release")

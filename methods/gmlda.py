@@ -32,7 +32,7 @@ class GMLDASettings(t.LinearSettings):
     )
     equalise: bool = t.setting(
         False,
-        "scale each mu so that the weighted within-class scatters have the trace of the first",
+        "divide each mu by the trace of its within-class scatter, in units of the first one's",
         "release, which recommends tuning by hand; the paper's rule is true (Autopara)",
     )
     ridge: float = t.setting(1e-6, "added to the diagonal of the within-class side", "release")
@@ -85,8 +85,8 @@ class GMLDA(t.LinearMethod):
             numerator[i, j] = s.alpha * self._alignment(moments, names[i], names[j])
         within = [moments.within(name) for name in names]
         weights = list(s.mu or [1.0] * len(within))
-        if s.equalise:
-            traces = [float(np.trace(part)) for part in within]
+        traces = [float(np.trace(part)) for part in within]
+        if s.equalise and min(traces) > 0.0:  # with one row per class there is nothing to equalise
             weights = [mu * traces[0] / trace for mu, trace in zip(weights, traces, strict=True)]
         weighted = {(i, i): mu * within[i] for i, mu in enumerate(weights)}
         total = [mu * moments.axes[name].spectrum for mu, name in zip(weights, names, strict=True)]

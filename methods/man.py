@@ -82,6 +82,8 @@ def half_square(rows: Tensor, target: Tensor) -> Tensor:
 def fisher_loss(z: Tensor, y: Tensor, eta: float, strict: bool = True) -> Tensor:
     """Return ``-mean log lambda`` over the leading eigenvalues of ``S_b v = lambda S_w v``.
 
+    They are found in float64 where S_w is singular in the precision of the embeddings.
+
     Args:
         z: ``(n, C)`` embeddings of all modalities.
         y: ``(n, C)`` one-hot.
@@ -90,13 +92,16 @@ def fisher_loss(z: Tensor, y: Tensor, eta: float, strict: bool = True) -> Tensor
             otherwise C - 1, if they are positive.
     """
     s_b, s_w = scatters(z, y, eta)
+    if torch.linalg.cholesky_ex(s_w).info != 0:  # its rounding exceeds eta
+        s_b, s_w = scatters(z.double(), y.double(), eta)
     values: Tensor = torch.linalg.eigvalsh(t.whitened(s_b, s_w))
     classes = int(y.any(dim=0).sum()) if strict else y.shape[1]
     leading = values[len(values) - min(classes - 1, len(values)) :]
     floor = len(values) * torch.finfo(values.dtype).eps * float(values[-1].detach()) if strict else 0.0
     leading = leading[leading > max(floor, 0.0)]
     # One class, or all embeddings equal: nothing to learn.
-    return -leading.log().mean() if len(leading) else 0.0 * values.sum()
+    loss = -leading.log().mean() if len(leading) else 0.0 * values.sum()
+    return loss.to(z.dtype)
 
 
 def scatters(z: Tensor, y: Tensor, eta: float) -> tuple[Tensor, Tensor]:

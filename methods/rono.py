@@ -45,6 +45,10 @@ class RONO(t.DeepMethod):
         self.head = self.module("head", lambda: t.mlp((s.dim, *s.head_hidden, count)))
         self.centres = self.module("centres", lambda: Centres(count, s.dim))
 
+    def steps(self, track: str, modules: Sequence[nn.Module]) -> Sequence[t.Step]:
+        """Return one update of all; `optimiser` knows the rate of every group."""
+        return [self.step(track, modules, lr=self.settings.head_lr)]
+
     def optimiser(self, parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
         """Return Adam with its usual moments, unlike the family's, and four learning rates."""
         s = self.settings

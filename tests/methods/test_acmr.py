@@ -84,6 +84,16 @@ def test_a_batch_of_one_class_has_no_strangers_and_no_hinge() -> None:
     assert loss.item() == pytest.approx(math.sqrt(2.0))
 
 
+def test_rows_without_a_class_are_not_pushed_away_from_their_partner() -> None:
+    v, t, y = torch.zeros(2, 2), torch.tensor([[0.0, 1.0], [0.0, 3.0]]), torch.zeros(2, 2)
+    negatives = most_similar_negative(t, y)
+    assert negatives.tolist() == [1, 0]
+    loss = triplet_loss(v, t, negatives, y, ACMRSettings(margin=4.0))
+    assert loss.item() == pytest.approx((1 + 3) / 2 + (1 + 3) / 2)
+    alone = triplet_loss(v[:1], t[:1], most_similar_negative(t[:1], y[:1]), y[:1], ACMRSettings(margin=4.0))
+    assert alone.item() == pytest.approx(1.0)
+
+
 def test_total_is_the_weighted_sum_of_its_parts_and_one_optimiser_holds_all() -> None:
     step, modules, train = prepared(replace(SMALL, alpha=3.0, beta=0.5))
     parts = parts_of(step, train)

@@ -37,6 +37,15 @@ def test_weights_and_eigenvalues_are_those_of_the_release(
     np.testing.assert_allclose(method.notes()["eigenvalues"], values, rtol=1e-8)
 
 
+def test_scatters_without_any_extent_are_not_equalised() -> None:
+    generator = np.random.default_rng(0)
+    row = generator.normal(size=(2, 3, 4))
+    train = split_of([row[0], row[1]], [np.arange(3), np.arange(3)], 3, "none")
+    left, right = (_fitted(train, equalise=equalise).projections for equalise in (True, False))
+    for name in train:
+        np.testing.assert_allclose(left[name].weights, right[name].weights)
+
+
 def test_class_means_need_no_order_of_rows() -> None:
     train = random_split()
     order = np.random.default_rng(1).permutation(45)

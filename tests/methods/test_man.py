@@ -99,6 +99,15 @@ def test_embeddings_that_cannot_be_distinguished_give_no_loss(z: Tensor, y: Tens
     assert not gradients(loss, [z])[0].any()
 
 
+def test_scatters_whose_rounding_exceeds_the_ridge_are_taken_in_double_precision() -> None:
+    z, y = (part[[0, 1, 20, 21]] for part in rows_of(0, 3))
+    z = (1e4 * z).requires_grad_()
+    loss = fisher_loss(z, y, 1e-3)
+    assert loss.dtype == z.dtype
+    assert_allclose(loss.item(), fisher_loss(z.double(), y.double(), 1e-3).item(), rtol=1e-6)
+    assert torch.isfinite(gradients(loss, [z])[0]).all()
+
+
 def test_only_the_generators_learn_from_their_loss_and_only_the_critic_from_its_loss() -> None:
     method = MAN(SMALL)
     train = DeviceSplit(separable({"image": 24, "text": 24}), "cpu")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from bench.training import gce, multimodal_contrast, unit
-from methods.rono import RONOSettings, centre_loss, rono_loss
+from bench.contract import Context
+from bench.training import DeviceSplit, gce, multimodal_contrast, unit
+from methods.rono import RONO, RONOSettings, centre_loss, rono_loss
 from tests.methods.golden import Golden, assert_gradients, leaves
+from tests.methods.small_splits import PAIR, separable
 
 PUBLISHED = RONOSettings()
 
@@ -59,3 +63,15 @@ def test_several_classes_have_the_mean_of_their_centres() -> None:
     cosine = (unit(z) @ unit(centres).T)[0]
     expected = (cosine.mean().exp() - torch.exp(4 / 3 * (cosine[0] + cosine[1]) / 2)) / 0.05
     assert_allclose(both, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("lr", "rates"), [({"image": 1.0, "text": 2.0}, [1.0, 2.0, 3.0, 4.0]), (5.0, [5.0, 5.0, 3.0, 4.0])]
+)
+def test_every_network_has_its_rate_and_rates_of_all_modalities_need_no_default(
+    lr: Any, rates: list[float]
+) -> None:
+    settings = RONOSettings(lr=lr, head_lr=3.0, centre_lr=4.0, hidden=(4,), dim=3)
+    data = DeviceSplit(separable(PAIR, pairing="natural"), "cpu")
+    stage = next(RONO(settings).stages(data, Context(scope=("small",))))
+    assert [group["lr"] for group in stage.tracks[0].steps[0].optimiser.param_groups] == rates
