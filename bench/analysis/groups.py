@@ -101,8 +101,9 @@ def harness_for_clean(data: Data) -> str:
 
 
 def data_order(data: Data) -> tuple[object, ...]:
-    """Return the key by which data are sorted wherever they are listed."""
-    return data.kind != "real", *data[1:5], newest_first(data.harness), condition_order(data.condition)
+    """Return the key by which data are sorted wherever they are listed: clean data before conditions."""
+    code = newest_first(harness_for_clean(data)), condition_order(data.condition), newest_first(data.harness)
+    return data.kind != "real", *data[1:5], *code
 
 
 def name_and_level(condition: str) -> tuple[str, str]:

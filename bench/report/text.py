@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 from bench.analysis.across_datasets import BlockKey
 from bench.analysis.groups import CLEAN, Data
 from bench.analysis.labels import EARLIER, short_versions
+from bench.analysis.statistics import LEVEL
 from bench.analysis.tables import Table
 from bench.conditions.names import validation_rows
 
@@ -109,6 +111,22 @@ def study_stem(data: Data, protocol: str, selection: str, *parts: str, mark: str
         *(*parts, data.dataset, data.kind, data.profile, protocol, selection, data.fingerprint[:8]),
         *(*made_by_stem(data.device, data.harness, data.condition), *([mark] if mark else [])),
     )
+
+
+CONFIDENCE: Final = f"{LEVEL:.0%}".replace("%", " %")
+"""The level of all intervals, as texts print it."""
+
+
+def measure_name(protocol: str) -> str:
+    """Return what the numbers of a protocol are, for axes and sentences: ``mAP``, or the protocol itself."""
+    return "mAP" if protocol.startswith("map@") else protocol
+
+
+def seed_range(counts: Iterable[int]) -> str:
+    """Return how many seeds numbers have, such as ``1 seed`` or ``2 to 3 seeds``; none are left out."""
+    known = sorted({count for count in counts if count}) or [0]
+    few, many = known[0], known[-1]
+    return f"{few} seed{'s' * (few != 1)}" if few == many else f"{few} to {many} seeds"
 
 
 def short_hash(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import permutations, product
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def test_bars_show_the_method_first_then_its_variants_and_choices_are_by_quality
         bars = 2 if len(names) == 2 else 1
         assert len(left.containers) == 2 * bars * len(rows)  # bars, and error bars on them
         # `random` differs by so much that its difference is a number beside an arrow
-        assert "-0.609" in words(figure)
+        assert "\N{MINUS SIGN}0.609" in words(figure)
         assert right.get_xlim()[1] < 0.2
     *_, picture = variant_figures(data)
     with drawn(picture) as figure:
@@ -123,6 +124,18 @@ def test_lines_have_the_scale_of_their_values_and_ticks_at_them(
         assert len(ticks) >= 2
         usual = [line for line in axis.lines if line.get_label() == "usual value"]
         assert len(usual) == (0.1 in values)
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, "1 seed"), (2, "2 seeds")])
+def test_captions_say_how_many_seeds_there_are_and_what_error_bars_are(seeds: int, said: str) -> None:
+    shelf = Shelf()
+    for alpha, seed in product((0.1, 1.0, 10.0), range(seeds)):
+        add(shelf, 0.5 + seed / 10, alpha=alpha, seed=seed)
+    curve, *_ = setting_figures(report_data(shelf))
+    parts, *_ = variant_figures(report_data(ablated(seeds=seeds)))
+    for picture in (curve, parts):
+        assert re.search(rf"\b{said}\b", picture.caption)
+        assert ("Error bars: deviation over seeds" in picture.caption) is (seeds > 1)
 
 
 def test_settings_of_a_method_share_a_figure_and_words_stand_side_by_side() -> None:

@@ -176,8 +176,26 @@ def test_the_figure_names_the_method_of_the_best_mean_also_where_lower_is_better
         for condition in ("", "label-noise@0.2", "label-noise@0.8"):
             _add(shelf, clean, method, 0, condition, protocol="medr")
     data = replace(_data(shelf), protocols=["medr"])
-    (alt,) = [one.alt for one in figures_of(figures(data)) if "Curves" in one.alt]
-    assert "lowest mean over levels: SDML (2.000)" in alt
+    (picture,) = [one for one in figures_of(figures(data)) if "Curves" in one.alt]
+    assert "lowest mean over levels: SDML (2.000)" in picture.alt
+    assert "medr" in words_of(picture)
+    assert not any("mAP" in text for text in (picture.title, picture.caption, *words_of(picture)))
+
+
+@pytest.mark.parametrize(
+    ("spread", "seeds", "said"), [(0.0, 1, ""), (0.001, 2, "t interval"), (0.1, 2, "cut off")]
+)
+def test_the_caption_says_what_the_bands_are_and_whether_the_axis_cuts_them(
+    spread: float, seeds: int, said: str
+) -> None:
+    shelf = Shelf()
+    for seed, (condition, value) in product(
+        range(seeds), {"": 0.9, "label-noise@0.2": 0.6, "label-noise@0.8": 0.3}.items()
+    ):
+        _add(shelf, value + spread * seed, "drcl", seed, condition)
+    (caption,) = [one.caption for one in figures_of(figures(_data(shelf))) if "Curves" in one.alt]
+    assert f" and {seeds} seed{'s' * (seeds > 1)}, by nominal level" in caption
+    assert ("t interval" in caption, "cut off" in caption) == (bool(said), said == "cut off")
 
 
 def test_a_figure_of_many_methods_has_a_panel_for_each_and_clean_cells_alone_have_no_figure() -> None:

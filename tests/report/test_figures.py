@@ -23,7 +23,7 @@ from bench.report.topics import costs, training
 from bench.report.writers import markdown
 from tests.analysis.test_tables import LABELS
 from tests.records import making
-from tests.report.figuring import EXTRAS, HOSTILE, POINTS, ROSTER, figures_of, report_data, words_of
+from tests.report.figuring import EXTRAS, HOSTILE, POINTS, ROSTER, drawn, figures_of, report_data, words_of
 from tests.wording import mentions
 
 
@@ -142,12 +142,24 @@ def test_ranks_are_drawn_only_where_enough_datasets_could_distinguish_methods(fi
     assert "DRCL" in picture.alt
     assert critical_diagrams(report_data(ROSTER, ("a", "b"), seeds=1)) == []
     about = BlockKey("real", "quick", "cpu", "", "map@all", "best")
-    for methods, datasets, drawn in ((16, 2, False), (16, 3, True), (3, 2, False)):
+    for methods, datasets, told in ((16, 2, False), (16, 3, True), (3, 2, False)):
         scores = np.random.default_rng(0).random((methods, datasets))
         names, sets = (tuple(map(str, range(count))) for count in (methods, datasets))
         found = dataset_tests_of(Block(about, names, "0", sets, scores, (1, 1), ()))
         assert found is not None
-        assert can_distinguish(found) is drawn
+        assert can_distinguish(found) is told
+
+
+def test_the_stepped_lines_of_costs_begin_at_the_lower_end_of_the_axis() -> None:
+    (picture,) = [one for one in figures(report_data(ROSTER, device=True)) if one.name.startswith("costs")]
+    with drawn(picture) as figure:
+        low, high = figure.axes[0].get_ylim()
+        heights = [np.asarray(line.get_ydata(), dtype=float) for line in figure.axes[0].lines]
+        points = [float(one[0]) for one in heights if len(one) == 1]
+        assert high - low < 1.2 * (max(points) - min(points))
+        for axis in figure.axes:
+            steps = [line for line in axis.lines if line.get_drawstyle() != "default"]
+            assert [float(np.asarray(line.get_ydata())[0]) for line in steps] == [low]
 
 
 Points = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from bench.analysis import AVERAGE, Entry, Row, Table
 from bench.analysis.labels import abbreviations
-from bench.report.exhibit import TableExhibit
+from bench.report.exhibit import Cell, Line, TableExhibit, plain_table
 from bench.report.text import visible
 from bench.report.topics.map_tables import FIELDS, table_exhibit
 from bench.report.writers import csv, html, latex, markdown
@@ -103,6 +103,12 @@ def test_other_settings_and_reference_points_do_not_compete(better: Row, note: s
     assert "| 0.900" in text
     if not better.usual:  # alone, the settings of a sweep compete with each other
         assert "**0.900**" in markdown.table(exhibit(better))
+
+
+def test_a_negative_number_has_a_minus_sign_in_latex_and_words_keep_their_hyphens() -> None:
+    cells = Cell("-0.125", number=-0.125, spread="0.010"), Cell("0.125", number=0.125), Cell("-x")
+    shown = latex.table(plain_table("t", "T", ("Method", "a", "b", "c"), [Line("A", cells)]))
+    assert r"A & $-$0.125{\scriptsize\,$\pm$\,0.010} & 0.125 & -x \\" in shown
 
 
 def test_a_missing_number_has_its_reason_short_in_its_cell_and_in_full_below() -> None:

@@ -129,7 +129,7 @@ def test_curves_are_means_over_seeds_at_the_heights_of_the_records() -> None:
     picture = curve_figure(cells.data())
     assert "2 seeds" in picture.caption
     with drawn(picture) as figure:
-        assert [axes.get_title() for axes in figure.axes] == 2 * ["image → text", "text → image"]
+        assert [axes.get_title() for axes in figure.axes] == 2 * ["image→text", "text→image"]
         recall, rank = figure.axes[0].lines[0], figure.axes[2].lines[0]
         np.testing.assert_allclose(_points(recall), np.stack([LEVELS, [0.7, 0.56, 0.14]], axis=1))
         np.testing.assert_allclose(_points(rank), np.stack([RANKS, [0.7, 0.63, 0.35]], axis=1))

@@ -17,13 +17,13 @@ import numpy as np
 from bench.analysis.across_datasets import DatasetTests
 from bench.analysis.comparisons import Comparison, Family
 from bench.analysis.labels import Labels
-from bench.analysis.statistics import ALPHA, LEVEL, cliques
+from bench.analysis.statistics import ALPHA, cliques
 from bench.analysis.tables import AVERAGE, Direction, direction_name
 from bench.report.exhibit import FigureExhibit, block_subject, data_figure
 from bench.report.figures import style
 from bench.report.figures.grids import NOTHING, Grid, Shaded, draw_grid
 from bench.report.report_data import ReportData
-from bench.report.text import block_rule, block_stem, kind_remark
+from bench.report.text import CONFIDENCE, block_rule, block_stem, kind_remark
 
 _FEW: Final = 6  # directions up to which every interval is drawn
 _NUMBERED: Final = 2  # directions up to which the numbers are printed beside the intervals
@@ -31,7 +31,7 @@ _ABOVE, _BELOW = style.COLOURS[0], style.COLOURS[1]
 _ROW: Final = 0.165
 _FAR: Final = 3.0
 """Differences beyond this many times the median reach of intervals are off the axis."""
-_TEST: Final = f"(randomization test over queries, p <= {ALPHA} after Holm)"
+_TEST: Final = f"(randomization test over queries, p ≤ {ALPHA} after Holm)"
 _BESIDE: Final[dict[str, Any]] = {
     "xycoords": ("axes fraction", "data"),
     "xytext": (8, 0),
@@ -40,12 +40,12 @@ _BESIDE: Final[dict[str, Any]] = {
     "fontsize": style.SMALL,
 }
 _DOTS: Final = (
-    f"with {LEVEL:.0%} intervals over seeds and queries. Filled: differs {_TEST} and the interval excludes "
+    f"with {CONFIDENCE} intervals over seeds and queries. Filled: differs {_TEST} and the interval excludes "
     "zero; grey filling: differs with these models alone; empty: no significant difference. Arrows: "
     "beyond the axis"
 )
 _CELLS: Final = (
-    f"Shaded and bold: differs {_TEST} and the {LEVEL:.0%} interval over seeds and queries excludes zero, "
+    f"Shaded and bold: differs {_TEST} and the {CONFIDENCE} interval over seeds and queries excludes zero, "
     "blue above and red below; black: differs with these models alone; grey: no significant difference"
 )
 

@@ -15,7 +15,7 @@ from bench.report.exhibit import FigureExhibit, data_figure
 from bench.report.figures import style
 from bench.report.figures.grids import NOTHING, Grid, Shaded, draw_grid
 from bench.report.report_data import ReportData
-from bench.report.text import file_stem
+from bench.report.text import CONFIDENCE, file_stem, measure_name, seed_range
 
 _FULL: Final = 60.0  # loss, in per cent of the clean mAP, that has the darkest shade
 
@@ -78,9 +78,9 @@ def loss_grid(about: Data, found: Losses, data: ReportData) -> FigureExhibit:
         about,
         "What each method loses",
         f"{first.protocol}, average over directions, selection {table.selection}: drop from clean data in "
-        f"per cent of the clean mAP, paired by seed, mean over seeds. Red: a loss, darkest from {_FULL:.0f} "
-        "per cent; blue: a gain. A dash: skipped, not run, or other test rows than those of clean data. The "
-        "table of drops has reasons and intervals.",
+        f"per cent of the clean {measure_name(first.protocol)}, paired by seed, mean over "
+        f"seeds. Red: a loss, darkest from {_FULL:.0f} per cent; blue: a gain. A dash: skipped, not run, or "
+        "other test rows than those of clean data. The table of drops has reasons and intervals.",
         f"Grid of losses of {len(methods)} methods under {len(columns)} levels of conditions.",
         partial(draw_grid, grid),
     )
@@ -100,8 +100,7 @@ def level_figure(series: LevelSeries, losses: Sequence[Loss], data: ReportData) 
     keys = [one.key.method for one in losses]
     named = [(one.row.label, style.look(one.key.method, data.labels)) for one in losses]
     lines = [[*one.entries.values()] for one in losses]
-    counts = sorted({entry.seeds for line in lines for entry in line if entry.seeds})
-    seeds = " to ".join(map(str, sorted({*counts[:1], *counts[-1:]}))) or "no"
+    seeds = seed_range(entry.seeds for line in lines for entry in line)
     ranked = sorted((one.mean.mean, one.row.label) for one in losses if one.mean is not None)
     lower = next(iter(series.levels.values())).lower_is_better
     mean, label = ranked[0 if lower else -1] if ranked else (0.0, "")
@@ -112,27 +111,51 @@ def level_figure(series: LevelSeries, losses: Sequence[Loss], data: ReportData) 
     return data_figure(
         file_stem("levels", series.name),
         series.data,
-        f"mAP under {series.name}",
-        f"{series.protocol}, average over directions and {seeds} seeds, by nominal level of {series.name}; "
-        f"selection {next(iter(series.levels.values())).selection}. Coloured: the method, with its 95 % t "
-        f"interval over seeds where there are two; grey: all other methods{against}.",
+        f"{measure_name(series.protocol)} under {series.name}",
+        f"{series.protocol}, average over directions and {seeds}, by nominal level of {series.name}; "
+        f"selection {next(iter(series.levels.values())).selection}. Coloured: the method"
+        f"{_bands(lines)}; grey: all other methods{against}.",
         f"Curves of {len(losses)} methods over {', '.join(levels)}; {best}.",
-        partial(_draw, levels, lines, named, series.name, reference),
+        partial(_draw, levels, lines, named, (series.name, measure_name(series.protocol)), reference),
     )
+
+
+def _limits(lines: Sequence[Sequence[Entry]]) -> tuple[float, float]:
+    """Return the ends of the vertical axis: means decide, as intervals of few seeds may be very wide."""
+    known = [entry.mean for line in lines for entry in line if entry.mean is not None]
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    edge = max(0.06 * (high - low), 0.01)
+    return low - edge, high + edge
+
+
+def _bands(lines: Sequence[Sequence[Entry]]) -> str:
+    """Return the words of the caption on the intervals: none with one seed, and whether the axis cuts any."""
+    low, high = _limits(lines)
+    ends = [
+        (mean - half, mean + half)
+        for line in lines
+        for mean, half in zip(*_points(line)[1:], strict=True)
+        if half > 0
+    ]
+    if not ends:
+        return ""
+    cut = any(below < low or above > high for below, above in ends)
+    return f", with its {CONFIDENCE} t interval over seeds where there are two{_CUT if cut else ''}"
+
+
+_CUT: Final = " (some are wider than the axis and are cut off)"
 
 
 def _draw(
     levels: list[str],
     lines: list[list[Entry]],
     named: list[tuple[str, style.Look]],
-    condition: str,
+    axes_names: tuple[str, str],
     reference: int | None,
 ) -> style.Figure:
     figure, axes = style.tiles(len(lines), below=0.25)
     room = axes[0].get_position().width * figure.get_figwidth()
-    known = [entry.mean for line in lines for entry in line if entry.mean is not None]
-    low, high = min(known, default=0.0), max(known, default=1.0)
-    edge = max(0.06 * (high - low), 0.01)
+    low, high = _limits(lines)
     for index, (axis, (name, way)) in enumerate(zip(axes, named, strict=True)):
         for other, line in enumerate(lines):
             if other != index:
@@ -143,11 +166,12 @@ def _draw(
         )
         axis.fill_between(x, below, above, color=way.colour, alpha=0.2, linewidth=0)
         axis.plot(x, y, **way.line, linewidth=1.2)
-        axis.set(ylim=(low - edge, high + edge), xlim=(-0.2, len(levels) - 0.8))
+        axis.set(ylim=(low, high), xlim=(-0.2, len(levels) - 0.8))
         axis.set_xticks(range(len(levels)), [style.fitted(level, 0.4) for level in levels])
         axis.set_title(style.fitted(name, room), pad=3)
+    condition, measure = axes_names
     figure.supxlabel(f"level of {condition}", fontsize=style.LARGE, y=0.04 / figure.get_figheight())
-    figure.supylabel("mAP", fontsize=style.LARGE, x=0.06 / figure.get_figwidth())
+    figure.supylabel(measure, fontsize=style.LARGE, x=0.06 / figure.get_figwidth())
     return figure
 
 

@@ -17,7 +17,7 @@ from bench.report.exhibit import FigureExhibit, data_subject
 from bench.report.figures import style
 from bench.report.figures.grids import NOTHING, Grid, Shaded, draw_grid
 from bench.report.report_data import ReportData
-from bench.report.text import data_name, file_stem, short_hash, study_stem
+from bench.report.text import data_name, file_stem, seed_range, short_hash, study_stem
 
 _LINES: Final = 3  # points from which a figure is drawn; tables show fewer, too
 _APART: Final = 0.13  # distance of two ticks, as a share of the axis, at which their labels do not overlap
@@ -105,7 +105,7 @@ def _lines(members: Sequence[Sensitivity], labels: Labels) -> FigureExhibit:
     return FigureExhibit(
         file_stem("settings", sensitivity_stem(first).removeprefix("sensitivity_")),
         f"{first.title} by {', '.join(one.settings[0] for one in members)}: {data_name(first.data)}",
-        f"{_about(first)} Bars: deviation over seeds. Validation: highest mAP@all on the validation rows "
+        f"{_about(first)}{_whiskers(members)} Validation: highest mAP@all on the validation rows "
         "along the epochs. Dotted: the usual value.",
         f"Lines of mAP. {' '.join(extremes)}",
         data_subject(first.data),
@@ -113,6 +113,13 @@ def _lines(members: Sequence[Sensitivity], labels: Labels) -> FigureExhibit:
             _draw_lines, list(map(_panel, members)), style.look(first.method, labels).colour, first.protocol
         ),
     )
+
+
+def _whiskers(members: Sequence[Sensitivity]) -> str:
+    """Return the sentence on the error bars; empty if there are none."""
+    rows = [point.row for one in members for point in one.points]
+    several = any(entry.deviation is not None for row in rows for entry in row.entries.values())
+    return " Error bars: deviation over seeds." if several else ""
 
 
 def _panel(one: Sensitivity) -> Panel:
@@ -220,4 +227,5 @@ def _extremes(numbers: Mapping[tuple[str, ...], float], names: Sequence[str]) ->
 
 def _about(one: Sensitivity) -> str:
     words = f"{one.title} on {data_name(one.data)}. {one.protocol}, selection {one.selection}."
-    return " ".join(part for part in (words, uneven_seeds(one)) if part)
+    counts = [point.row.entries[AVERAGE].seeds for point in one.points]
+    return f"{words} {uneven_seeds(one) or f'Means over {seed_range(counts)}.'}"

@@ -78,9 +78,9 @@ def _components(ablation: Ablation, parts: Sequence[Component], labels: Labels) 
     return FigureExhibit(
         ablation_stem("components", ablation),
         f"Components of {ablation.label}: {data_name(ablation.data)}",
-        f"{ablation.label} without parts of it, or with others. {_about(ablation)} Left: {what}, with the "
-        "deviation over seeds; lines: the method itself. Right: variant minus the method itself, average "
-        "over directions, paired by seed.",
+        f"{ablation.label} without parts of it, or with others. {_about(ablation)} Left: {what}; lines: the "
+        "method itself. Right: variant minus the method itself, average over directions, paired by seed; an "
+        f"arrow: beyond the axis.{_whiskers(bars)}",
         f"Bars of mAP of {len(parts)} variants. Difference from the method itself: {', '.join(gaps)}.",
         data_subject(ablation.data),
         partial(_draw_components, bars, heads, way, ablation.protocol),
@@ -122,6 +122,13 @@ def _about(ablation: Ablation) -> str:
     )
 
 
+def _whiskers(bars: Sequence[Bar]) -> str:
+    """Return the sentence on the error bars of both panels; empty if there are none."""
+    spreads = [value.deviation for bar in bars for value in bar.values]
+    spreads += [bar.difference.deviation for bar in bars if bar.difference is not None]
+    return " Error bars: deviation over seeds." if any(spread is not None for spread in spreads) else ""
+
+
 def _draw_components(
     bars: Sequence[Bar], drawn: Sequence[str], way: style.Look, protocol: str
 ) -> style.Figure:
@@ -153,7 +160,7 @@ def _plot_bars(axis: style.Axes, bars: Sequence[Bar], count: int, way: style.Loo
         for number, value in enumerate(bar.values):
             at = index + (number - (count - 1) / 2) * thick
             if value.mean is None:
-                axis.text(0, at, " no result", va="center", fontsize=style.SMALL, color=style.GREY)
+                axis.text(0, at, " no result", va="center", fontsize=style.SMALL, color=style.MUTED)
                 continue
             fill = _fill(way, number, count, itself=bar.itself)
             axis.barh(at, value.mean, thick, xerr=value.deviation, **fill, **_EDGE)
@@ -178,7 +185,8 @@ def _plot_differences(axis: style.Axes, bars: Sequence[Bar], way: style.Look) ->
             continue
         end, side = (reach, "right") if mean > 0 else (-reach, "left")
         words: dict[str, Any] = {"ha": side, "va": "center", "fontsize": style.SMALL}
-        axis.annotate(f"{mean:+.3f}", (end, index), (0.66 * end, index), arrowprops=arrow, **words)
+        text = signed(mean, "+.3f").replace("-", "\N{MINUS SIGN}")
+        axis.annotate(text, (end, index), (0.66 * end, index), arrowprops=arrow, **words)
     axis.set_xlim(-1.04 * reach, 1.04 * reach)
     axis.locator_params(axis="x", nbins=4)
     _hide_row_names(axis)

@@ -14,7 +14,7 @@ from bench.records.schema import Record
 from bench.report.cells import number_cell
 from bench.report.exhibit import Cell, Line, TableExhibit, data_subject, plain_table
 from bench.report.report_data import ReportData
-from bench.report.text import dataset_title, made_by
+from bench.report.text import dataset_title, made_by, measure_name
 
 _LEADERS: Final = 3
 _RULES: Final = {
@@ -46,7 +46,7 @@ def _counts(records: Sequence[Record]) -> Iterator[tuple[str, str]]:
     yield str(statuses.pop("done", 0)), f"of {len(records)} cells done"
     yield from ((str(count), status.replace("-", " ")) for status, count in sorted(statuses.items()))
     groups = by_data(records)
-    kinds = Counter(data.kind for data in groups)
+    kinds = Counter(kind for kind, _ in {(data.kind, data.dataset) for data in groups})
     conditions = {data.condition for data in groups} - {CLEAN}
     counted = (
         (len({record.identity.method for record in records}), "method"),
@@ -149,7 +149,7 @@ def _best_methods(data: ReportData) -> TableExhibit:
         cells += [Cell("—")] * (4 + 2 * _LEADERS - len(cells))
         if known:
             lines.append(Line(one.dataset, tuple(cells), subject=data_subject(one)))
-    number = "mAP" if protocol.startswith("map@") else protocol
+    number = measure_name(protocol)
     ranking = [word for name in ("Best", "Second", "Third") for word in (name, number)]
     note = f"Average {protocol} over directions and seeds. Whether the differences hold is under Statistics."
     headings = ("Dataset", "Kind", "Profile", "Data", "Made by", *ranking)

@@ -17,7 +17,7 @@ from bench.analysis.condition_levels import (
     flexibility,
 )
 from bench.analysis.groups import CLEAN, Data, condition_order
-from bench.analysis.statistics import ALPHA, LEVEL
+from bench.analysis.statistics import ALPHA
 from bench.analysis.tables import ABSENT, AVERAGE, NOT_RUN
 from bench.conditions.names import SAME
 from bench.report.cells import DATA_FIELDS, data_values, entry_cell, number_cell, spread_cell
@@ -31,7 +31,7 @@ from bench.report.figures.condition_levels import (
     with_half_width,
 )
 from bench.report.report_data import ReportData
-from bench.report.text import data_name, data_stem, file_stem
+from bench.report.text import CONFIDENCE, data_name, data_stem, file_stem
 from bench.signed import signed
 
 FIELDS: Final = (
@@ -47,11 +47,11 @@ _INTRODUCTION: Final = (
 )
 _DROP_NOTE: Final = (
     "Drop: clean minus under the condition (of ranks the reverse), on the same seeds, ± half its "
-    f"{LEVEL:.0%} t interval over seeds. clean: mean ± deviation over seeds."
+    f"{CONFIDENCE} t interval over seeds. clean: mean ± deviation over seeds."
 )
 _CHOICE_NOTE: Final = (
     "S_k: the quality that the method chooses by; chosen: in how many fits; alone: mAP with that modality "
-    f"fixed; minus chosen: paired by seed, ± half its {LEVEL:.0%} t interval. Other numbers: mean ± "
+    f"fixed; minus chosen: paired by seed, ± half its {CONFIDENCE} t interval. Other numbers: mean ± "
     "deviation over seeds."
 )
 _LOSS_NOTE: Final = (
@@ -66,7 +66,7 @@ _FLEXIBLE_NOTE: Final = (
 )
 _TEST_NOTE: Final = (
     f"Average over directions: the reference minus the method. {HOLDS}: differs over queries "
-    f"(Holm-adjusted p ≤ {ALPHA}), and the {LEVEL:.0%} interval over seeds and queries excludes zero; "
+    f"(Holm-adjusted p ≤ {ALPHA}), and the {CONFIDENCE} interval over seeds and queries excludes zero; "
     f"{MODELS_ONLY}: these trained models differ, but the interval includes zero. "
     "p-values and intervals: statistics.md."
 )

@@ -21,7 +21,7 @@ from bench.report.exhibit import (
 )
 from bench.report.figures import style
 from bench.report.report_data import ReportData
-from bench.report.text import data_name, data_stem, file_stem, made_by, made_by_stem
+from bench.report.text import data_name, data_stem, file_stem, made_by, made_by_stem, measure_name
 
 _MEBIBYTE: Final = 2**20
 _INTRODUCTION: Final = (
@@ -94,7 +94,7 @@ def figures(data: ReportData) -> list[Part]:
 
 def _figure(table: Table, costs: list[ScoreAndCost], axes: list[_Axis], data: ReportData) -> FigureExhibit:
     names = style.short_names(costs, data.labels)
-    measure = "mAP" if table.protocol.startswith("map@") else table.protocol
+    measure = measure_name(table.protocol)
     scores = [cost.score for cost in costs]
     best = {axis.name: [names[index] for index in pareto_front(axis.values, scores)] for axis in axes}
     fronts = "; ".join(f"{name}: {', '.join(members)}" for name, members in best.items())
@@ -102,7 +102,7 @@ def _figure(table: Table, costs: list[ScoreAndCost], axes: list[_Axis], data: Re
     return data_figure(
         "costs",
         table.data,
-        "What mAP costs",
+        f"What {measure} costs",
         f"{table.protocol}, mean over directions and seeds, selection "
         f"{table.selection}, against wall-clock seconds of fitting, of embedding and ranking the test "
         "split (for all directions, median over seeds), and the worker's peak memory, libraries "
@@ -121,6 +121,9 @@ def _draw(
     labels, columns = style.legend_columns(names, width)
     beneath = 0.16 * -(-len(names) // columns)
     figure, axes = style.panels(len(kinds), width=width / len(kinds), height=2.3 + beneath, sharey=True)
+    # Set before the stepped lines are drawn, which begin at the lower end.
+    edge = 0.08 * (max(scores) - min(scores)) or 0.01
+    axes[0].set_ylim(min(scores) - edge, max(scores) + edge)
     for axis, kind in zip(axes, kinds, strict=True):
         _scatter(axis, kind, scores, looks)
         axis.set(xlabel=kind.label, ylabel=measure if axis is axes[0] else None)

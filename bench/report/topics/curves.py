@@ -10,10 +10,11 @@ from typing import Final
 import numpy as np
 
 from bench.analysis.snapshots import CurvedRow, MeanCurves, curved_rows
-from bench.analysis.tables import AVERAGE, Direction, Table
+from bench.analysis.tables import AVERAGE, Direction, Table, direction_name
 from bench.report.exhibit import FigureExhibit, Part, Topic, data_figure
 from bench.report.figures import style
 from bench.report.report_data import ReportData
+from bench.report.text import seed_range
 
 _APART: Final = 2  # directions up to which each has a column; of more, their mean is shown
 _COLUMNS: Final = 5  # of the legend
@@ -32,8 +33,7 @@ def figures(data: ReportData) -> list[Part]:
 
 def _figure(table: Table, rows: list[CurvedRow], without: Sequence[str], data: ReportData) -> FigureExhibit:
     count = len(table.directions)
-    few, many = min(row.seeds for row in rows), max(row.seeds for row in rows)
-    seeds = f"{few} seed{'s' * (few != 1)}" if few == many else f"{few} to {many} seeds"
+    seeds = seed_range(row.seeds for row in rows)
     directions = table.directions if count <= _APART else (AVERAGE,)
     over = f", mean over {count} directions" if count > _APART else ""
     records = {digest for row in table.rows for entry in row.entries.values() for digest in entry.records}
@@ -71,8 +71,7 @@ def _alt(rows: Sequence[CurvedRow], directions: Sequence[Direction], many: int) 
 def _heading(direction: Direction, many: int) -> str:
     if direction == AVERAGE:
         return f"mean over {many} directions"
-    query, gallery = direction
-    return f"{query} \N{RIGHTWARDS ARROW} {gallery}"
+    return direction_name(direction)
 
 
 def _draw(

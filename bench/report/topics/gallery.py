@@ -95,7 +95,7 @@ def _draw(gallery: GalleryExample, queries: Sequence[Query]) -> style.Figure:
     heads = f"query: {gallery.query}", f"first results: {gallery.gallery}, best first"
     for left, head in zip((_EDGE, _QUERY + _FRAME), heads, strict=True):
         text = style.fitted(head, 2.6, style.SMALL)
-        axis.text(left, whole - _HEAD + 0.04, text, fontsize=style.SMALL, color=style.GREY)
+        axis.text(left, whole - _HEAD + 0.04, text, fontsize=style.SMALL, color=style.MUTED)
     return figure
 
 
@@ -113,7 +113,7 @@ def _show_query(axis: style.Axes, query: Query, box: _Box) -> None:
     middle = box.y + box.height / 2
     if text:  # the words below the picture, paler
         _write(axis, text, left, middle + len(words) * _LINE / 2, style.INK)
-    _write(axis, words, left, middle - len(text) * _LINE / 2, style.GREY if text else style.INK)
+    _write(axis, words, left, middle - len(text) * _LINE / 2, style.MUTED if text else style.INK)
 
 
 def _show_result(axis: style.Axes, result: Result, box: _Box) -> None:

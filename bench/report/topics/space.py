@@ -14,6 +14,7 @@ from bench.analysis.tables import Table
 from bench.report.exhibit import FigureExhibit, Part, Topic, data_figure
 from bench.report.figures import style
 from bench.report.report_data import ReportData
+from bench.report.text import measure_name
 
 _CLASS_COLOURS: Final = (*style.COLOURS, style.INK, "#55BBCC")
 _MARKERS: Final = ("o", "^", "s", "D", "v", "P", "X", "*")
@@ -55,7 +56,7 @@ def _figure(table: Table, shown: Sequence[SpaceExample]) -> FigureExhibit:
         "distances between them mean nothing.",
         f"Scatter plots of {points} test rows by {', '.join(one.row.label for one in shown)}, "
         f"coloured by {classes} classes, shaped by modality.",
-        partial(_draw, list(shown)),
+        partial(_draw, list(shown), measure_name(table.protocol)),
     )
 
 
@@ -65,7 +66,7 @@ def _classes(shown: Sequence[SpaceExample]) -> list[int]:
     return [int(number) for number in np.unique(np.concatenate(rows))]
 
 
-def _draw(shown: list[SpaceExample]) -> style.Figure:
+def _draw(shown: list[SpaceExample], measure: str) -> style.Figure:
     figure, axes = style.panels(len(shown), width=style.TWO_COLUMNS / max(len(shown), 2), height=3.0)
     numbers, named = _classes(shown), bool(shown[0].view.class_names)
     # the label of a class: its number, or its position in the legend if it has a name
@@ -73,7 +74,7 @@ def _draw(shown: list[SpaceExample]) -> style.Figure:
     for axis, one in zip(axes, shown, strict=True):
         plane = laid_out(np.concatenate(list(one.space.points.values())))
         _scatter(axis, one, plane, keys)
-        axis.set_title(f"{style.shortened(one.row.label, 22)} · mAP {one.score:.3f}")
+        axis.set_title(f"{style.shortened(one.row.label, 22)} · {measure} {one.score:.3f}")
         axis.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
         axis.spines[:].set_visible(True)
         axis.spines[:].set_color(style.GREY)

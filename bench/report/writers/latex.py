@@ -133,6 +133,8 @@ def _row(cells: Sequence[str]) -> str:
 
 def _cell(cell: Cell) -> str:
     text = escape(cell.text)
+    if cell.number is not None and text.startswith("-"):
+        text = f"$-${text[1:]}"  # a hyphen is shorter than a minus sign
     if cell.missing:
         return rf"\textit{{{text}}}"
     shown = _EMPHASIS[cell.emphasis].format(text)

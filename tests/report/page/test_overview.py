@@ -25,6 +25,21 @@ def test_seeds_are_counted_and_listed(seeds: list[int], words: str) -> None:
     assert [cell.number for cell in line.cells if cell.text == words] == [len(seeds)]
 
 
+def test_clean_data_comes_before_its_conditions_and_conditions_are_no_further_datasets() -> None:
+    arrays: Arrays = {}
+    clean = {"harness": "data 1, evaluation 1", "device": "cpu"}
+    under = {"harness": f"{clean['harness']}, conditions 2", "device": "cpu"}
+    records = [done(0.5, arrays, condition=f"label-noise@{level}", **under) for level in (0.4, 0.2)]
+    records += [done(0.5, arrays, **clean), done(0.5, arrays, dataset="other", **clean)]
+    overview = overview_of(data_of(records, arrays))
+    assert ("2", "real datasets") in overview.counts
+    assert ("2", "conditions") in overview.counts
+    levels = [
+        line.label.partition("@")[2] for line in overview.exhibits[0].lines if "other" not in line.label
+    ]
+    assert levels == ["", "0.2", "0.4"]
+
+
 def test_numbers_of_the_statistics_are_those_of_the_tests_in_full() -> None:
     data = full()
     parts = {part.title: part.tables for part in statistics.parts(data)}

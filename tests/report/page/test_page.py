@@ -166,6 +166,13 @@ def test_ids_are_unique_and_what_is_pointed_to_is_there(read: Reader) -> None:
     assert named <= set(ids)
 
 
+def test_facts_beside_a_heading_stand_apart_also_where_a_table_is_folded(page: str) -> None:
+    assert re.search(r"<summary>(?:(?!</summary>).)*class=\"badges\"", page, re.S)
+    groups = r'<(p|span) class="badges">\s*(<span class="badge[^>]*>[^<]*</span>\s+)+</\1>'
+    assert '<span class="badge' not in re.sub(groups, "", page)
+    assert not re.search(r'class="badges">\s*</', page)
+
+
 def test_real_data_and_look_alikes_are_apart_and_look_alikes_are_named_so(page: str) -> None:
     start, middle = page.index("<h3>Real data</h3>"), page.index("<h3>Look-alikes</h3>")
     real, fake = page[start:middle], page[middle : page.index('id="statistics"')]

@@ -78,7 +78,7 @@ function several(records) {
     ...record.row,
     ...(shown ? [values[place]] : []),
   ]);
-  const headings = ["Record", "Dataset", "Modalities", "Seed", "Status", ...(shown ? ["mAP"] : [])];
+  const headings = ["Record", "Dataset", "Modalities", "Seed", "Status", ...(shown ? [context.protocol] : [])];
   return grid("Records behind this number", headings, lines);
 }
 
