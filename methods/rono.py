@@ -39,11 +39,11 @@ class RONO(t.DeepMethod):
     variants = {"without_classification": {"classification": 0.0}}
 
     def build(self, data: t.DeviceSplit) -> None:
-        """Make the networks, the classifier that all share, and the centres of the classes."""
+        """Make the networks, the classifier that all share, and centres of the classes from N(0, 1)."""
         s, count = self.settings, data.n_classes
         self.encoders = self.mlps(data)
         self.head = self.module("head", lambda: t.mlp((s.dim, *s.head_hidden, count)))
-        self.centres = self.module("centres", lambda: Centres(count, s.dim))
+        self.centres = self.module("centres", lambda: nn.Embedding(count, s.dim))
 
     def steps(self, track: str, modules: Sequence[nn.Module]) -> Sequence[t.Step]:
         """Return one update of all; `optimiser` knows the rate of every group."""
@@ -70,14 +70,6 @@ class RONO(t.DeepMethod):
         views, y, epoch = list(z.values()), list(batch.targets.values()), clock.epoch - 1
         logits = [self.head(rows) for rows in views]
         return rono_loss(views, logits, y, self.centres.weight, epoch, self.settings)
-
-
-class Centres(nn.Module):
-    """One direction per class, ``weight`` ``(C, d)``, drawn from the normal distribution."""
-
-    def __init__(self, n_classes: int, dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(n_classes, dim))
 
 
 def rono_loss(
