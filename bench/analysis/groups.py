@@ -119,6 +119,12 @@ def condition_order(condition: str) -> tuple[object, ...]:
     return condition not in (CLEAN, ""), name, number, level
 
 
+def by_numbers(text: str) -> list[str | float]:
+    """Return the key that sorts texts by the numbers in them: ``epochs=2`` before ``epochs=10``."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)", text)
+    return [float(part) if index % 2 else part for index, part in enumerate(parts)]
+
+
 def row_key(identity: Identity) -> RowKey:
     """Return what two records must share to be in one row."""
     together = identity.modalities if len(identity.modalities) > 2 else ()
@@ -142,7 +148,13 @@ def row_groups(records: Sequence[Record], labels: Labels) -> list[RowGroup]:
     texts = _row_labels(rows, usual, titles, labels)
 
     def order(key: RowKey) -> tuple[Any, ...]:
-        return labels.order(key.method), key.variant != "full", key.variant, key not in usual, texts[key]
+        return (
+            labels.order(key.method),
+            key.variant != "full",
+            key.variant,
+            key not in usual,
+            by_numbers(texts[key]),
+        )
 
     return [
         RowGroup(texts[key], rows[key], key in usual and key.variant == "full", titles[key.method], key)

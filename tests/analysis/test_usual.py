@@ -99,6 +99,13 @@ def test_a_row_with_a_result_comes_before_one_without() -> None:
     assert found["DRCL"].entries[AVERAGE].mean == pytest.approx(0.5)
 
 
+def test_rows_with_other_settings_are_in_the_order_of_their_numbers() -> None:
+    shelf = Shelf()
+    for epochs in (10, 100, 2, 0.5, 5):
+        made(shelf, 0.4, settings={**SETTINGS, "epochs": epochs})
+    assert list(rows(shelf.records)) == [f"DRCL [epochs={value}]" for value in (0.5, 2, 5, 10, 100)]
+
+
 def test_what_a_variant_sets_is_no_other_choice_of_settings() -> None:
     shelf = Shelf()
     made(shelf, 0.5)

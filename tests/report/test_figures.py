@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,20 @@ from bench.report.figures.comparisons import can_distinguish, critical_diagrams,
 from bench.report.figures.grids import dataset_grids, direction_grids
 from bench.report.topics import costs, training
 from bench.report.writers import markdown
+from tests.analysis.making import Shelf
 from tests.analysis.test_tables import LABELS
 from tests.records import making
-from tests.report.figuring import EXTRAS, HOSTILE, POINTS, ROSTER, drawn, figures_of, report_data, words_of
+from tests.report.figuring import (
+    EXTRAS,
+    HOSTILE,
+    POINTS,
+    ROSTER,
+    drawn,
+    figures_of,
+    report_data,
+    texts_of,
+    words_of,
+)
 from tests.wording import mentions
 
 
@@ -76,6 +88,17 @@ def test_many_directions_are_shown_in_a_grid_that_fits() -> None:
         texts = words_of(picture)
         assert "3d model→audio" in texts
         assert sum(bool(re.fullmatch(r"[+\N{MINUS SIGN}]?\.\d{3}", text)) for text in texts) == size
+
+
+def test_all_numbers_that_print_as_the_best_are_bold_as_in_tables() -> None:
+    shelf, names = Shelf(), ("image", "text", "audio")
+    for method, value in (("drcl", 0.7001), ("sdml", 0.7002), ("mars", 0.6)):
+        values = {one: np.full(4, value) for one in permutations(names, 2)}
+        shelf.add(values, method=method, modalities=names)
+    (picture,) = grids(ReportData(shelf.records, labels=LABELS, protocols=["map@all"]))
+    with drawn(picture) as figure:
+        bold = [text.get_text() for text in texts_of(figure) if text.get_fontweight() == "bold"]
+    assert bold == [".700"] * 2 * 7
 
 
 def test_figures_of_no_one_or_two_methods_fit_too() -> None:

@@ -242,6 +242,16 @@ def test_the_spaces_share_classes_and_name_them() -> None:
         words = {text.get_text() for text in texts_of(figure)}
         assert {"image", "text", "1 first", "2 second", "OURS · mAP 0.500"} <= words
         require_legible(figure)
+    several = tuple("abcdefg")
+    more = Cells()
+    more.put("ours", 0.5, view_at(0.5, several), modalities=several)
+    (picture,) = figures_of(space.figures(more.data()))
+    with drawn(picture) as figure:
+        (legend,) = figure.legends
+        left = {text.get_text(): text.get_window_extent().x0 for text in legend.get_texts()}
+        classes = [x for name, x in left.items() if name.startswith("class ")]
+        assert classes
+        assert max(left[name] for name in several) < min(classes)
 
 
 def test_a_gallery_is_of_the_reference_and_marks_right_and_wrong_without_colour() -> None:

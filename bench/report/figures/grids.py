@@ -151,8 +151,9 @@ def _cells(methods: Sequence[str], column: _Column) -> list[Shaded]:
             continue
         reference = name in references
         shade = 0.0 if reference or best == worst else (mean - worst) / (best - worst)
-        text = f"{mean:.3f}".removeprefix("0")
-        cells.append(Shaded(text, shade, bold=not reference and mean == best, pale=reference))
+        printed = f"{mean:.3f}"
+        bold = not reference and printed == f"{best:.3f}"  # equal printed numbers share a rank, as in tables
+        cells.append(Shaded(printed.removeprefix("0"), shade, bold=bold, pale=reference))
     return cells
 
 

@@ -77,7 +77,8 @@ def _heat_map(one: Sensitivity) -> FigureExhibit:
         if key not in known:
             return NOTHING._replace(framed=usual)
         shade = (known[key] - low) / (high - low) if high > low else 0.0
-        return Shaded(f"{known[key]:.3f}", shade, bold=known[key] == high, framed=usual)
+        printed = f"{known[key]:.3f}"
+        return Shaded(printed, shade, bold=printed == f"{high:.3f}", framed=usual)
 
     first, second = one.settings
     grid = Grid(

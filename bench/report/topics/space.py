@@ -22,6 +22,7 @@ _ITERATIONS: Final = 300
 _ANGLE: Final = 1.0
 """Of t-SNE: an eighth of the time of its usual 1,000 and .5, for a divergence a tenth higher."""
 _PERPLEXITY: Final = 30.0
+_COLUMNS: Final = 6  # of the legend, at most
 
 Plane = NDArray[np.float64]
 
@@ -171,8 +172,15 @@ def _explain(figure: style.Figure, one: SpaceExample, keys: dict[int, str]) -> N
         "columnspacing": 1.2,
         "fontsize": style.SMALL,
     }
-    labels = [*style.apart(list(one.space.rows), 20), *classes]
-    figure.legend([*points, *colours], labels, loc="outside lower center", ncols=6, **size)
+    # Modalities and classes begin columns of their own, which matplotlib fills from the top.
+    blank, down = (Patch(visible=False), ""), 1
+    while -(-len(points) // down) + -(-len(colours) // down) > _COLUMNS:
+        down += 1
+    entries: list[tuple[Artist, str]] = [*zip(points, style.apart(list(one.space.rows), 20), strict=True)]
+    entries += [blank] * (-len(points) % down)
+    entries += [*zip(colours, classes, strict=True), *[blank] * (-len(colours) % down)]
+    handles, labels = zip(*entries, strict=True)
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(entries) // down, **size)
 
 
 TOPIC: Final = Topic("space", "Common space", figures=figures, file="-")
