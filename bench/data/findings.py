@@ -76,8 +76,8 @@ def _overlaps(splits: Splits) -> Iterator[Finding]:
     def shared(part: str, *earlier: str) -> dict[str, int]:
         """Count the rows of a part that are also in one of the earlier parts, by modality."""
         counts = {
-            name: int(np.isin(rows, np.concatenate([digests[other][name] for other in earlier])).sum())
-            for name, rows in digests[part].items()
+            name: int(_are_in(modality, *(digests[other][name] for other in earlier)).sum())
+            for name, modality in splits[part].items()
         }
         return counts if any(counts.values()) else {}
 
@@ -225,9 +225,7 @@ def without(splits: Splits, kind: str) -> dict[str, Split]:
         if split is None:
             continue
         bad = {
-            name: np.isin(
-                _digests(m), np.concatenate([_digests(splits[p][name]) for p in later if p in splits])
-            )
+            name: _are_in(m, *(_digests(splits[p][name]) for p in later if p in splits))
             for name, m in split.items()
         }
         ids = [m.ids[bad[name]] for name, m in split.items() if m.ids is not None]
@@ -236,6 +234,11 @@ def without(splits: Splits, kind: str) -> dict[str, Split]:
                 bad[name] |= np.isin(m.ids, np.concatenate(ids))
         left[part] = split.take({name: np.flatnonzero(~rows) for name, rows in bad.items()})
     return left
+
+
+def _are_in(modality: Modality, *digests: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which rows are among those of some digests; rows of zeros are no item, and never are."""
+    return np.isin(_digests(modality), np.concatenate(digests)) & modality.features.any(axis=1)
 
 
 def _digests(modality: Modality) -> NDArray[Any]:

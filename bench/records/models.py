@@ -263,8 +263,11 @@ class ModelStore:
 
 
 def _encoded(card: ModelCard) -> bytes:
-    """Return a card as indented JSON, after a check that it can be read back."""
-    text = msgspec.json.encode(card, order="sorted")
+    """Return a card as indented JSON, after a check that it can be read back.
+
+    Dictionaries keep their order: a method may take modalities by their position in its facts.
+    """
+    text = msgspec.json.encode(card)
     _decoded(text, card.identity.digest)
     return msgspec.json.format(text, indent=2) + b"\n"
 

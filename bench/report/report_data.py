@@ -86,9 +86,13 @@ class ReportData:
 
     @cached_property
     def losses(self) -> list[tuple[LevelSeries, list[Loss]]]:
-        """Return every condition's levels on every data by the first protocol, with the methods' losses."""
+        """Return every condition's levels on every data by the first protocol, with the methods' losses.
+
+        Conditions under which no method was run as it is usually set are left out.
+        """
         first = [table for table in self.plain_tables if self.is_first(table.protocol)]
-        return [(series, losses_of(series, self.results)) for series in level_series(first)]
+        found = [(series, losses_of(series, self.results)) for series in level_series(first)]
+        return [(series, losses) for series, losses in found if losses]
 
     @cached_property
     def tables(self) -> list[Table]:

@@ -106,6 +106,15 @@ def test_rows_that_stand_in_test_can_be_left_out_of_train_with_their_pairs() -> 
         without(left, "scales")
 
 
+def test_rows_of_zeros_in_several_parts_are_no_overlap() -> None:
+    data = _data()
+    for part in PARTS:
+        data[part]["text"][0][:5] = 0
+    splits = _splits(data)
+    assert {finding.kind for finding in findings(splits)} == {"zero", "repeated"}
+    assert len(without(splits, "overlap")["train"]["text"]) == len(splits["train"]["text"])
+
+
 def test_queries_without_a_relevant_item_of_the_gallery_are_counted() -> None:
     splits = _splits(_data())
     splits["gallery"] = splits["train"].take({name: np.arange(3) for name in ("image", "text")})

@@ -113,6 +113,20 @@ def test_a_condition_that_takes_classes_away_costs_no_model(tmp_path: Path) -> N
         assert len(model.embed("image", arrays["test_image"])) == len(arrays["test_image"])
 
 
+def test_models_are_kept_whatever_the_order_of_their_modalities(tmp_path: Path) -> None:
+    order, methods = ("text", "image"), "mcca,drcl,dccae,drsl,dscmr,gnn4cmr"
+    bundle = write_bundle(tmp_path / "small.npz", order)
+    run(tmp_path / "results", bundle, methods, "--keep-models").check(0, "kept models: 6")
+    test = load_dataset(bundle).test
+    for record in Store(tmp_path / "results").records():
+        model, result = load_method(record, tmp_path / "results"), done(record)
+        assert (tuple(model.modalities), record.identity.modalities) == (order, order)
+        recorded = {metric.series: metric.value for metric in result.metrics}
+        for direction in bench.evaluate(model.method, test, ["map@all"]).directions:
+            series = Series(result.selection, "map@all", direction.query, direction.gallery)
+            assert direction.map("map@all") == recorded[series]
+
+
 def test_keeping_models_changes_no_number(kept: Kept, tmp_path: Path) -> None:
     assert run(tmp_path, kept.bundle, "mrl,drcl").status == 0
     for record in Store(tmp_path).records():

@@ -207,3 +207,12 @@ def test_a_figure_of_many_methods_has_a_panel_for_each_and_clean_cells_alone_hav
         assert len(picture.axes) == len(ROSTER)
         assert all(len(axis.lines) == len(ROSTER) for axis in picture.axes)
     assert {"label-noise", "0.2", "0.4"} <= {*words_of(grid)}
+
+
+def test_a_condition_under_which_a_method_has_variants_only_has_neither_levels_nor_figure() -> None:
+    shelf = Shelf()
+    for condition in ("", "label-noise@0.2", "label-noise@0.8"):
+        _add(shelf, 0.8, "drcl", condition=condition, variant="without_spl")
+    data = _data(shelf)
+    assert not any(part.exhibits for part in figures(data))
+    assert all(table.lines for part in parts(data) for table in part.tables)
