@@ -55,7 +55,8 @@ class Omnibus(NamedTuple):
     """Whether any method differs from any other.
 
     Friedman's chi-squared statistic, corrected for ties, and Iman and Davenport's F statistic made from it,
-    which errs less to the safe side and is infinite if all datasets agree on every rank; with p-values.
+    which errs less to the safe side, with p-values. F is infinite if all datasets agree on every rank; its p
+    is then exact: the share of all orders, equally likely in each dataset, in which they agree.
     """
 
     friedman: float
@@ -273,10 +274,12 @@ def omnibus(scores: Array) -> Omnibus | None:
     statistic, p = map(float, friedmanchisquare(*placed))
     above, below = methods - 1, (methods - 1) * (datasets - 1)
     room = datasets * (methods - 1) - statistic
-    ratio = (datasets - 1) * statistic / room if room > 1e-9 else np.inf
-    return Omnibus(
-        statistic, p, float(ratio), float(fdtrc(above, below, ratio)) if np.isfinite(ratio) else 0.0
-    )
+    if room > 1e-9:
+        ratio = (datasets - 1) * statistic / room
+        return Omnibus(statistic, p, ratio, float(fdtrc(above, below, ratio)))
+    _, tied = np.unique(placed[:, 0], return_counts=True)
+    orders = math.factorial(methods) // math.prod(map(math.factorial, tied.tolist()))
+    return Omnibus(statistic, p, math.inf, float(orders) ** (1 - datasets))
 
 
 def half_width(deviation: float, seeds: int) -> float:

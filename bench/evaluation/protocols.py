@@ -218,11 +218,15 @@ def usable_protocols(further: Iterable[str], split: Split, gallery: Split | None
     """
     rules = dict.fromkeys([*STANDARD_PROTOCOLS, *map(Protocol.parse, further)])
     ids = ((f"{a} and {b}", split[a].ids, (gallery or split)[b].ids) for a, b in permutations(split, 2))
-    apart = [names for names, a, b in ids if a is None or b is None or not np.isin(a, b).any()]
+    apart = [
+        f"no ids say which rows of {names} show the same"
+        if a is None or b is None
+        else f"of {names}, no id of a query is among the ids of the items"
+        for names, a, b in ids
+        if a is None or b is None or not np.isin(a, b).any()
+    ]
     known = [rule for rule in rules if rule.level == "class" or not apart]
-    why = {
-        rule.id: f"no ids say which rows of {apart[0]} show the same" for rule in rules if rule not in known
-    }
+    why = {rule.id: apart[0] for rule in rules if rule not in known}
     return Usable(tuple(replace(rule, gallery=gallery is not None) for rule in known), why)
 
 

@@ -70,9 +70,11 @@ def test_iman_and_davenport_as_in_demsars_example() -> None:
 
 
 def test_the_omnibus_test_of_datasets_that_agree_on_every_rank_and_of_too_few() -> None:
-    found = omnibus(np.array([[0.9] * 4, [0.5] * 4, [0.1] * 4]))
-    assert found is not None
-    assert (found.iman_davenport, found.iman_davenport_p) == (np.inf, 0)
+    for middle, orders in ((0.5, 6), (0.1, 3)):  # by enumeration: 6 orders of three, 3 with two tied
+        found = omnibus(np.array([[0.9] * 4, [middle] * 4, [0.1] * 4]))
+        assert found is not None
+        assert found.iman_davenport == np.inf
+        assert found.iman_davenport_p == pytest.approx(orders**-3)
     for shape in ((2, 5), (3, 1), (1, 1)):
         assert omnibus(random_scores(*shape)) is None
 
