@@ -83,9 +83,11 @@ class DataRequest:
         if is_bundle(self.given) and self.given.lower().endswith(".npz"):
             from bench.encoders import read_card, summary_lines  # slow to import, and rarely needed
 
-            with suppress(DataError):  # the arrays are sound: without the card, it lacks a note
+            try:
                 card = read_card(Path(self.given).expanduser())  # of the extraction of its features
                 notes += [] if card is None else summary_lines(card)
+            except DataError as error:  # the arrays are sound
+                notes.append(f"how its features were extracted cannot be read: {error}")
         about = dataset.name, dataset.kind, dataset.fingerprint, dataset.modalities
         return CheckedData(DataSource(self.given, *about, (*notes, *dataset.findings)), states)
 

@@ -100,7 +100,7 @@ def generators_kept() -> Iterator[None]:
 def settings_kept(seed: int = 0) -> Iterator[None]:
     """Seed the global generators; restore them and the settings of the process after the body."""
     with ExitStack() as stack, np.errstate(), warnings.catch_warnings():
-        _keep_process(stack)
+        _keep_interpreter(stack)
         _keep_generators(stack)
         random.seed(seed)
         np.random.seed(seed % 2**32)
@@ -126,7 +126,7 @@ def _keep_changed(stack: ExitStack, read: Callable[[], Any], write: Callable[[An
     stack.callback(lambda: None if read() == value else write(value))
 
 
-def _keep_process(stack: ExitStack) -> None:
+def _keep_interpreter(stack: ExitStack) -> None:
     """Restore settings of the interpreter and of the operating system at the end."""
 
     def write_environment(before: dict[str, str]) -> None:

@@ -1,6 +1,6 @@
 """State of this process outside of Python's modules, which code of a plug-in may change and leave behind.
 
-Such as a pending alarm, which would kill the next cell of the process, or a limit of the system.
+A pending alarm would kill the next cell of the process; a lower limit or another umask would reach it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _OUTPUTS: Final = (1, 2)
 
 
 def process_state() -> dict[str, Any]:
-    """Return what a plug-in may change of its process: equal before and after code that leaves all as it was.
+    """Return the state that a plug-in may change: equal before and after code that changes nothing of it.
 
     Timers and the handlers of signals only in the main thread, which alone may set them.
     """
-    state: dict[str, Any] = {f"limit {name}": _limit(number) for name, number in _LIMITS.items()}
-    state |= {f"output {number}": _file(number) for number in _OUTPUTS}
+    state: dict[str, Any] = {f"limit {name}": resource.getrlimit(number) for name, number in _LIMITS.items()}
+    state |= {f"output {number}": _identity(number) for number in _OUTPUTS}
     state["folder"], state["mask"] = _identity("."), _file_mask()
     state["blocked signals"] = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     if sys.platform == "linux":
@@ -41,13 +41,12 @@ def process_state() -> dict[str, Any]:
 def keep_process(stack: ExitStack) -> None:
     """Restore at the end what `process_state` returns, as far as the system allows that."""
     for number in _LIMITS.values():
-        _keep(stack, partial(_limit, number), partial(resource.setrlimit, number))
+        _keep(stack, partial(resource.getrlimit, number), partial(resource.setrlimit, number))
     _keep(stack, _file_mask, os.umask)
     for number in _OUTPUTS:
         _keep_output(stack, number)
-    for function in (sys.setprofile, sys.settrace):
-        read = getattr(sys, function.__name__.replace("set", "get"))
-        _keep(stack, read, function)
+    _keep(stack, sys.getprofile, sys.setprofile)
+    _keep(stack, sys.gettrace, sys.settrace)
     _keep(
         stack,
         partial(signal.pthread_sigmask, signal.SIG_BLOCK, ()),
@@ -79,7 +78,7 @@ def _keep_output(stack: ExitStack, number: int) -> None:
     with suppress(OSError):
         copy = os.dup(number)
         stack.callback(_close, copy)
-        _keep(stack, partial(_file, number), lambda _: os.dup2(copy, number))
+        _keep(stack, partial(_identity, number), lambda _: os.dup2(copy, number))
 
 
 def _close(handle: int) -> None:
@@ -87,16 +86,8 @@ def _close(handle: int) -> None:
         os.close(handle)
 
 
-def _limit(number: int) -> tuple[int, int]:
-    return resource.getrlimit(number)
-
-
-def _file(number: int) -> tuple[int, int] | None:
-    """Return the identity of an open file; None of a closed one."""
-    return _identity(number)
-
-
 def _identity(path: str | int) -> tuple[int, int] | None:
+    """Return what identifies a file, by its path or its number; None if it is absent or closed."""
     with suppress(OSError):
         status = os.stat(path)  # noqa: PTH116 (of a number, too)
         return status.st_dev, status.st_ino

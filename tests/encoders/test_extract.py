@@ -191,7 +191,7 @@ def test_numbers_as_labels_keep_their_order(tmp_path: Path, rows: Rows) -> None:
 @pytest.mark.parametrize("label", [float("inf"), [float("nan")]])
 def test_a_number_that_is_not_finite_is_no_label(tmp_path: Path, rows: Rows, label: Any) -> None:
     rows[1]["label"] = label
-    assert "row 2: a label must be" in refusal(as_json_lines(tmp_path, rows))
+    assert mentions(refusal(as_json_lines(tmp_path, rows)), "row 2 ... label")
 
 
 def test_columns_may_have_any_names_and_a_kind_several_modalities(tmp_path: Path, rows: Rows) -> None:

@@ -111,6 +111,10 @@ def test_a_damaged_card_of_a_bundle_costs_its_note_only(tmp_path: Path) -> None:
     with data_opened_here():
         sources = describe_sources(paths, tmp_path, "quick")
     assert ([*sources.usable], sources.damaged) == (paths, {})
+    unreadable = [
+        any("cannot be read" in note for note in source.notes) for source in sources.usable.values()
+    ]
+    assert unreadable == [True, True, False, False, True]  # the others are JSON objects
 
 
 @pytest.mark.slow

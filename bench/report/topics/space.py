@@ -172,7 +172,7 @@ def _explain(figure: style.Figure, one: SpaceExample, keys: dict[int, str]) -> N
         "columnspacing": 1.2,
         "fontsize": style.SMALL,
     }
-    # Modalities and classes begin columns of their own, which matplotlib fills from the top.
+    # Modalities and classes begin separate columns, which matplotlib fills from the top.
     blank, down = (Patch(visible=False), ""), 1
     while -(-len(points) // down) + -(-len(colours) // down) > _COLUMNS:
         down += 1
