@@ -71,6 +71,8 @@ def test_every_method_has_a_page_with_its_settings_variants_and_departures_and_a
         assert page.count("\n- ") >= len(description.card.from_paper) + len(description.card.from_release)
         assert f"{{{description.card.citation}," in page, name
         assert page.count("`") % 2 == 0, name
+        departures = page.partition("## Departures from the paper")[2]
+        assert ("pseudo-pairs" in departures) == (description.card.pairs == "needed"), name
 
 
 def test_the_quick_profile_and_values_per_dataset_are_shown() -> None:

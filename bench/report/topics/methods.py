@@ -20,12 +20,15 @@ from bench.report.writers.markdown import escape
 
 _ENTRY: Final = re.compile(r"^@\w+\{\s*(?P<key>[^,\s]+)\s*,.*?^\}", re.DOTALL | re.MULTILINE)
 _PAIRS: Final = {
-    "needed": "needed; data without pairs is matched by class, once per cell, without rows of labels that a "
-    "modality lacks (no paper does)",
+    "needed": "needed; data without pairs is matched by class",
     "optional": "used where rows correspond, not needed",
     "labels": "not needed; batches are joint, of which only the labels are used",
     "unused": "not used",
 }
+_MATCHED: Final = (
+    "Data without pairs is matched by class: pseudo-pairs are drawn once per cell, not in every epoch, and "
+    "rows of a label or set of labels that a modality lacks are left out."
+)
 _SELECTION: Final = {
     "map": "mean validation mAP over directions",
     "loss": "validation loss of each modality",
@@ -60,9 +63,14 @@ def files(data: ReportData) -> dict[str, str]:
 
 def _departures(card: MethodCard) -> list[str]:
     return [
-        *(f"From the paper: {item}" for item in card.from_paper),
+        *(f"From the paper: {item}" for item in _from_paper(card)),
         *(f"From the released code: {item}" for item in card.from_release),
     ]
+
+
+def _from_paper(card: MethodCard) -> list[str]:
+    """Return the departures that the card states, and what the harness does in place of pairs."""
+    return [*card.from_paper, *([_MATCHED] if card.pairs == "needed" else [])]
 
 
 def bibliography() -> dict[str, str]:
@@ -118,7 +126,7 @@ def method_page(description: MethodDescription, reference: str = "") -> str:
     sections = {
         "Values per dataset, in the paper profile": _table(("dataset", "settings", "source"), per_dataset),
         "Variants": _table(("variant", "changes"), variants),
-        "Departures from the paper": "\n".join(f"- {_prose(one)}" for one in card.from_paper),
+        "Departures from the paper": "\n".join(f"- {_prose(one)}" for one in _from_paper(card)),
         "Departures from the released code": "\n".join(f"- {_prose(one)}" for one in card.from_release),
         "Reference": f"```bibtex\n{reference}\n```" if reference else "",
     }
