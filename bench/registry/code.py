@@ -57,7 +57,8 @@ def read_lock(path: Path = LOCK) -> Lock:
 
     lock: Lock = {"packages": {}, "methods": {}, "datasets": {}}
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else lock
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where libyaml is there: 8 times faster
+        content: Any = yaml.load(path.read_text(encoding="utf-8"), loader) if path.is_file() else lock  # noqa: S506 (a SafeLoader)
         for kind, units in lock.items():
             units |= {
                 name: Confirmed(int(fields["version"]), fields["digest"])

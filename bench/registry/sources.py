@@ -348,12 +348,8 @@ def _removed(source: Source) -> dict[str, ModuleType]:
     roots = {source.module.partition(".")[0] if source.is_entry else source.module.rpartition(".")[0]}
     if source.is_given:
         roots = {source.module}
-        folder = os.path.dirname(source.where)  # noqa: PTH120 (a process has thousands of modules)
-        for name, module in sys.modules.items():
-            values = getattr(module, "__dict__", {})  # without asking those that make up attributes
-            paths = [values.get("__file__") or "", *(values.get("__path__") or ())]
-            if any(path.rpartition(os.sep)[0] == folder for path in paths):
-                roots.add(name)
+        folder = os.path.join(os.path.dirname(source.where), "")  # noqa: PTH118, PTH120
+        roots |= {name for name, module in sys.modules.items() if _lies_in(folder, module)}
     below = tuple(f"{root}." for root in roots)
     found = {}
     for name, module in sys.modules.items():
@@ -365,3 +361,18 @@ def _removed(source: Source) -> dict[str, ModuleType]:
     for name in found:
         del sys.modules[name]
     return found
+
+
+def _lies_in(folder: str, module: ModuleType) -> bool:
+    """Whether a module's file, or a package's folder, is directly in a folder, given with a separator.
+
+    A process has thousands of modules, each looked at twice per cell: nearly all end at the first comparison.
+    """
+    values = getattr(module, "__dict__", {})  # without asking those that make up attributes
+    path = values.get("__file__") or ""
+    if path.startswith(folder) and os.sep not in path[len(folder) :]:
+        return True
+    if "__path__" not in values:
+        return False
+    paths = values["__path__"] or ()
+    return any(path.startswith(folder) and os.sep not in path[len(folder) :] for path in paths)

@@ -82,6 +82,20 @@ def test_modules_beside_a_file_named_by_hand(write: Writer, tmp_path: Path) -> N
     assert [sys.modules[name].STATE for name in names] == [[1], [1]]
 
 
+def test_modules_of_folders_below_and_of_folders_with_a_longer_name_stay(
+    write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = (tmp_path / "mine" / "below", tmp_path / "mine2")
+    for number, folder in enumerate(folders):
+        folder.mkdir(parents=True)
+        (folder / f"apart_of_fresh{number}.py").touch()
+        monkeypatch.syspath_prepend(folder)
+    apart = [importlib.import_module(f"apart_of_fresh{number}") for number in range(2)]
+    registry.add_plugin(write("alpha", folder=tmp_path / "mine"))
+    with registry.fresh_modules("alpha"):
+        assert [sys.modules.get(module.__name__) for module in apart] == apart
+
+
 def test_methods_that_import_each_other_relatively(
     home: Path, write: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
