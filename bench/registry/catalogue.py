@@ -50,13 +50,11 @@ class Registered:
         self.datasets: dict[str, DatasetDescription] = {}
         self.problems: list[Problem] = []
         self.computed: list[Source] = []
-        packages = Packages()
-        for source in sources():
-            try:
-                classes = source.static_classes(packages)
-                found = [describe(cls, source.where, source.key) for cls in classes]
-            except (NotLiteral, PluginError):  # the import says what is wrong, if anything is
-                found = None
+        listed = [*sources()]
+        folders, known = _installed(tuple(source for source in listed if not source.is_given))
+        packages = Packages(folders)
+        for source in listed:
+            found = known[source] if source in known else _read(source, packages)
             if found is None or (not found and (source.is_entry or source.is_given)):
                 self.computed.append(source)
             else:
@@ -94,6 +92,27 @@ class Registered:
         """Note a problem once, if there is a reason."""
         if reason and Problem(where, reason) not in self.problems:
             self.problems.append(Problem(where, reason))
+
+
+def _read(source: Source, packages: Packages) -> list[Description] | None:
+    """Return the plug-ins of a source, read from its text; None if it must be imported."""
+    try:
+        return [describe(cls, source.where, source.key) for cls in source.static_classes(packages)]
+    except (NotLiteral, PluginError):  # the import says what is wrong, if anything is
+        return None
+
+
+@lru_cache(maxsize=1)
+def _installed(
+    listed: tuple[Source, ...],
+) -> tuple[dict[str, Path], dict[Source, list[Description] | None]]:
+    """Return the folders of packages, and the plug-ins, of all sources but the files given by path.
+
+    Most of the time of `Registered` is spent here. The syntax trees are not kept.
+    """
+    packages = Packages()
+    known = {source: _read(source, packages) for source in listed}
+    return packages.folders, known
 
 
 @lru_cache(maxsize=4)
@@ -161,6 +180,7 @@ def rescan() -> None:
     """Forget what was found, so that files written since then are found too."""
     importlib.invalidate_caches()
     _catalogue.cache_clear()
+    _installed.cache_clear()
 
 
 def import_problems(names: Iterable[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import ast
 import dataclasses
 import types
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from pathlib import Path
@@ -75,15 +75,19 @@ _REAL: Final = {
 
 
 class Packages:
-    """Finds modules by name in the harness and in packages that are added, and parses each once."""
+    """Finds modules by name in the harness and in packages that are added, and parses each once.
 
-    def __init__(self) -> None:
-        self._folders = {"bench": Path(__file__).resolve().parent.parent}
+    Attributes:
+        folders: of packages, or files of modules without a package, by name.
+    """
+
+    def __init__(self, folders: Mapping[str, Path] | None = None) -> None:
+        self.folders = {"bench": Path(__file__).resolve().parent.parent, **(folders or {})}
         self._modules: dict[str, _Names] = dict(_REAL)
 
     def add(self, name: str, path: Path) -> None:
         """Add a package's folder, or the file of a module without a package."""
-        self._folders.setdefault(name, path)
+        self.folders.setdefault(name, path)
 
     def module(self, name: str) -> _Names:
         """Return a module.
@@ -94,7 +98,7 @@ class Packages:
         name = "bench.contract" if name.startswith("bench.contract.") else name
         if name not in self._modules:
             first, *rest = name.split(".")
-            file = module_file(self._folders[first], rest) if first in self._folders else None
+            file = module_file(self.folders[first], rest) if first in self.folders else None
             if file is None:
                 raise NotLiteral(f"module {name} is not read")
             try:

@@ -9,7 +9,7 @@ import pytest
 from bench import registry
 from bench.registry import imports
 from bench.registry.catalogue import Registered
-from bench.registry.sources import sources
+from bench.registry.sources import Source, sources
 from bench.registry.static import NotLiteral, Packages
 from tests.registry.conftest import METHOD, Writer
 
@@ -137,3 +137,29 @@ def test_what_is_computed_is_not_guessed(write: Writer, tmp_path: Path, text: st
     packages.add("alpha", path)
     with pytest.raises(NotLiteral):
         packages.plugin_classes("alpha")
+
+
+def test_a_file_given_by_path_costs_no_second_reading_of_the_folders_until_the_next_rescan(
+    home: Path, write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = home / "methods" / "_beside.py"
+    beside.write_text("EPOCHS = 3\n")
+    write("alpha", text="from ._beside import EPOCHS\n" + METHOD.replace("{epochs}", "EPOCHS"))
+    assert registry.method("alpha").defaults["epochs"] == 3
+    read: list[str] = []
+    classes = Source.static_classes
+
+    def noted(source: Source, packages: Packages) -> list[type]:
+        read.append(Path(source.where).name)
+        return classes(source, packages)
+
+    monkeypatch.setattr(Source, "static_classes", noted)
+    given = [tmp_path / "beta.py", tmp_path / "gamma.py"]
+    for path in given:
+        path.write_text(METHOD.format(cls=path.stem.capitalize(), name=path.stem, epochs=3, position=2))
+        registry.add_plugin(path)
+        assert {"alpha", path.stem} <= set(registry.registered().methods)
+    assert read == ["beta.py", "beta.py", "gamma.py"]
+    beside.write_text("EPOCHS = 7\n")
+    registry.rescan()
+    assert registry.method("alpha").defaults["epochs"] == 7
