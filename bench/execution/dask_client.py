@@ -1,8 +1,13 @@
 """An executor that runs tasks on the workers of a Dask cluster.
 
-Dask assigns waiting tasks to workers in advance: the loss of a worker would count for all of them, and cells
-would be claimed long before they start. Therefore there are never more Dask tasks than free slots, and each
-is bound to one worker.
+Dask's ``submit`` starts each task, bound to one worker, and its ``resources`` keep the slots. Its
+``priority`` and ``retries`` are not used:
+
+- Dask assigns waiting tasks to workers in advance, those with resources or bound to workers whatever its
+  ``worker-saturation`` is. Cells would be claimed long before they start, and the loss of a worker would
+  count for all that were assigned to it. So there are never more Dask tasks than slots: none is to be sorted.
+- ``retries`` counts exceptions, which are results here. Lost workers are counted by ``allowed-failures`` of
+  the scheduler, for all clients, and a task that is not bound starts again without a word to its client.
 """
 
 from __future__ import annotations

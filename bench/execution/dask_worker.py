@@ -68,8 +68,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     job: str
 
     def slots(self, resource: str | None) -> int:
-        """Return the number of slots if each takes one unit of ``resource`` (None: one thread)."""
-        return self.threads if resource is None else int(self.resources.get(resource, 0))
+        """Return the number of slots if each takes a thread and one unit of ``resource`` (None: none)."""
+        declared = self.threads if resource is None else int(self.resources.get(resource, 0))
+        return min(self.threads, declared)
 
     def devices(self) -> list[str]:
         """Return the names of the GPUs of its slots on its machine."""

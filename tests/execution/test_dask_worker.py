@@ -121,6 +121,7 @@ def test_the_resources_of_workers_define_a_slot() -> None:
     assert choose_resource("auto", [none]) == ("cpu", None)
     assert choose_resource("cuda", [none]) == ("cuda", "GPU")
     assert [gpu.slots("GPU"), cell.slots("cell"), none.slots(None), none.slots("GPU")] == [2, 3, 4, 0]
+    assert replace(cell, threads=1).slots("cell") == 1  # Dask runs one task per thread, whatever is declared
 
 
 def test_a_child_serves_one_run_and_ends_with_it(worker: FakeWorker) -> None:
