@@ -110,7 +110,10 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with the documented exit status."""
-    sys.exit(invoke(arguments))
+    status = invoke(arguments)
+    gc.disable()
+    gc.freeze()  # the end of the process frees everything
+    sys.exit(status)
 
 
 def invoke(arguments: list[str] | None = None) -> int:

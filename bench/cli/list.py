@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 from bench import registry
+from bench.cli import no_collection
 from bench.cli.formatting import say, table, warn, write_data
 from bench.cli.options import ARGUMENT, Form, make_command
 from bench.evaluation import STANDARD_PROTOCOLS, Protocol
@@ -43,7 +44,8 @@ def command(*, kind: Annotated[str | None, ARGUMENT] = None, format_: Form = "ta
     }
     if kind is not None and kind not in sources:
         raise registry.unknown("kind to list", kind, sources)
-    tables = {name: sources[name]() for name in ([kind] if kind else sources)}
+    with no_collection():
+        tables = {name: sources[name]() for name in ([kind] if kind else sources)}
     if format_ == "json":
         write_data(json.dumps(tables[kind] if kind else tables, indent=1))
     else:

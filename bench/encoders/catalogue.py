@@ -7,7 +7,6 @@ import inspect
 import pkgutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -15,7 +14,7 @@ from typing import Any, Final
 from bench.contract import PluginError, UsageError
 from bench.encoders import models
 from bench.encoders.contract import Encoder, EncoderCard, Kind
-from bench.registry import module_at, unknown
+from bench.registry import entry_points, module_at, unknown
 
 GROUP: Final = "bench.encoders"
 
@@ -33,7 +32,7 @@ def encoders(plugins: Sequence[Path] = ()) -> Encoders:
     found: Encoders = {}
     for module in pkgutil.iter_modules(models.__path__):
         _add(found, _classes(importlib.import_module(f"{models.__name__}.{module.name}")))
-    for point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
+    for point in entry_points(GROUP):
         try:
             loaded = point.load()
         except (Exception, SystemExit):  # noqa: S112 (other encoders stay available)

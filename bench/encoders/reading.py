@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from bench.contract import DataError
 from bench.encoders.contract import Sound
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Formats that are decoded in this process; others, such as EPS, would start programs."""
@@ -29,6 +31,8 @@ def read_picture(path: Path) -> Image.Image:
     Raises:
         DataError: if the file is missing, damaged, no picture, or far too large.
     """
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged metadata

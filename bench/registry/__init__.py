@@ -30,5 +30,5 @@ from bench.registry.settings import (
     resolve_settings,
     settings_layers,
 )
-from bench.registry.sources import add_plugin, folder_of, given_modules, module_at, plugins
+from bench.registry.sources import add_plugin, entry_points, folder_of, given_modules, module_at, plugins
 from bench.registry.versions import Versions, loader_version

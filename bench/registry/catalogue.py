@@ -20,6 +20,7 @@ from bench.registry.sources import (
     Kind,
     Source,
     folder_of,
+    forget_entry_points,
     fresh_modules_of,
     plugins,
     source_at,
@@ -179,6 +180,7 @@ def method_names() -> list[str]:
 def rescan() -> None:
     """Forget what was found, so that files written since then are found too."""
     importlib.invalidate_caches()
+    forget_entry_points()
     _catalogue.cache_clear()
     _installed.cache_clear()
 

@@ -12,15 +12,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from bench.contract import PluginError, SealedTestError, sealed_test
 from bench.registry.descriptions import DatasetDescription, MethodDescription, describe
 from bench.registry.sources import Source
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 LIMIT: Final = 30.0
 """Seconds of processor time that one plug-in may take to be imported, libraries included."""
@@ -95,6 +96,8 @@ def import_here(source: Source) -> Imported:
 
 def _ask(sources: Sequence[Source]) -> list[Imported]:
     """Return what a child process finds about the first sources: all of them, or up to one that ends it."""
+    from multiprocessing import Pipe  # only where something is imported
+
     receiver, sender = Pipe(duplex=False)
     given = json.dumps([asdict(source) for source in sources]), json.dumps([str(path) for path in sys.path])
     found: list[Imported] = []
@@ -154,6 +157,8 @@ def processor_seconds(process: int) -> float:
 
 def main(descriptor: int, sources: str) -> None:
     """Import sources one after the other and send what is found about each; the child's program."""
+    from multiprocessing.connection import Connection
+
     process = os.getpid()
     with Connection(descriptor, readable=False) as sender:
         for source in msgspec.json.decode(sources, type=list[Source]):

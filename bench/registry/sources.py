@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.metadata
 import importlib.util
 import inspect
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.machinery import ExtensionFileLoader
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Literal
@@ -160,7 +162,7 @@ def _file_source(kinds: tuple[Kind, ...], path: Path, module: str) -> Source:
 
 def _entries(kind: Kind) -> Iterator[Source]:
     """Yield the sources of entry points; their keys change with version and content."""
-    for point in sorted(entry_points(group=f"bench.{kind}"), key=lambda item: item.name):
+    for point in entry_points(f"bench.{kind}"):
         version = point.dist.version if point.dist is not None else ""
         content = b""
         with suppress(NotLiteral, OSError):  # a version alone would hide edits of what is installed in place
@@ -176,6 +178,22 @@ def _given(path: Path) -> Source:
     """Return the source of a file given by path."""
     name = f"{_BY_PATH}{path.stem}_{_digest(str(path).encode())[:8]}"
     return _file_source(("methods", "datasets"), path, name)
+
+
+@lru_cache(maxsize=1)
+def _installed() -> Any:
+    """Return all entry points, which takes a look at every installed package."""
+    return importlib.metadata.entry_points()
+
+
+def entry_points(group: str) -> Sequence[EntryPoint]:
+    """Return the entry points of a group, in alphabetical order."""
+    return sorted(_installed().select(group=group), key=lambda point: point.name)
+
+
+def forget_entry_points() -> None:
+    """Look at the installed packages again."""
+    _installed.cache_clear()
 
 
 def folder_of(kind: Kind) -> Path:

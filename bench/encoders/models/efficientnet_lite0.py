@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from PIL.Image import Image, Resampling
 
 from bench.contract import DataError
 from bench.encoders.contract import Encoder, EncoderCard, Features, required
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import nn
 
 SIDE: Final = 224
@@ -29,7 +29,7 @@ _STAGES: Final = (
 )
 
 
-class EfficientNetLite0(Encoder[Image]):
+class EfficientNetLite0(Encoder["Image"]):
     """The average-pooled last convolution: 1280 values from 0 to 6."""
 
     card = EncoderCard(
@@ -118,6 +118,8 @@ def _residual(*layers: nn.Module) -> nn.Sequential:
 
 def _centre(picture: Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Return the centre square of a picture, scaled: ``(224, 224, 3)``."""
+    from PIL.Image import Resampling
+
     side = min(picture.size)
     left, top = ((length - side) // 2 for length in picture.size)
     box = (left, top, left + side, top + side)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL.Image import Image, Resampling
 
 from bench.contract import UsageError
 from bench.encoders.contract import Encoder, EncoderCard, Features
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class PixelSettings:
     side: int = 16
 
 
-class Pixels(Encoder[Image]):
+class Pixels(Encoder["Image"]):
     """How dark each pixel of the scaled picture is, from 0 (white) to 1 (black)."""
 
     card = EncoderCard(
@@ -44,6 +46,8 @@ class Pixels(Encoder[Image]):
 
     def encode(self, batch: Sequence[Image]) -> Features:
         """Return the features ``(n, side * side)`` of pictures."""
+        from PIL.Image import Resampling
+
         size = (self.settings.side,) * 2
         scaled = (picture.convert("L").resize(size, Resampling.BOX) for picture in batch)
         rows = [np.asarray(picture).reshape(-1) for picture in scaled]

@@ -7,13 +7,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
-from PIL.Image import Image
 
 from bench.contract import DataError, UsageError
 from bench.encoders.contract import Encoder, EncoderCard, Features, Item, Kind, Sound, required
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _POOLINGS: Final = ("auto", "projected", "pooler", "first", "mean")
 
@@ -120,7 +122,7 @@ class _Pretrained(Encoder[Item]):
         return "pooler" if self.card.kind == "image" else "mean"
 
 
-class TransformersImage(_Pretrained[Image]):
+class TransformersImage(_Pretrained["Image"]):
     """Pictures: CLIP, SigLIP, DINOv2, ViT."""
 
     card = _card("image", "CLIP, SigLIP, DINOv2")
