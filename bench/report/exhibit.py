@@ -168,7 +168,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic of the report: computed once, written as a Markdown page, as files, and on the HTML page."""
+    """A topic of the report: computed once, written as a Markdown page, as files, and on the HTML page.
+
+    A module of `bench.report.topics` defines it; nothing else names it.
+    """
 
     name: str  # id of its section of the page
     title: str  # heading
@@ -180,6 +183,7 @@ class Topic:
     part: PartName = "tables"  # ``tables`` or ``statistics``: with which part of the report it is written
     csv_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # path -> columns, even if empty
     files: Callable[[ReportData], Mapping[str, str]] = lambda _: {}  # gives further files, by path
+    order: int = 1000  # place on the page, from low to high; topics of the same place are ordered by name
 
 
 def data_figure(

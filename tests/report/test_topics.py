@@ -3,31 +3,57 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bench.report import write_report
+from bench.records import Store
+from bench.report import topics, write_report
+from bench.report.exhibit import Topic
 from bench.report.topics import TOPICS
 from bench.report.writers import markdown
+from tests.documents import ROOT, Block, blocks, copy_with_methods, execute
+from tests.records import making
 from tests.report.figuring import report_data
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "report.md"
+DOCUMENT = ROOT / "docs" / "report.md"
 TITLE = "half \ud800 of a pair, \x1b[31mred\x1b[0m, bell \x07, turned \u202e, line\nbreak"
 
 
-def test_the_topic_of_the_documentation_is_written_in_every_format(tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(from bench\.report\.exhibit.*?)```", DOCUMENT.read_text("utf-8"), re.S)
-    names: dict[str, Any] = {}
-    exec(code, names)
-    data = report_data(("drcl", "sdml"), seeds=2)
-    files = write_report(data, tmp_path, parts=["tables", "page"], topics=[names["TOPIC"]])
-    assert [path.name for path in files] == ["index.html", "done.md", "done.csv"]
-    assert (tmp_path / "done.csv").read_text() == "method,cells\ndrcl,2\nsdml,2\n"
-    assert "| DRCL     | 2       |" in (tmp_path / "done.md").read_text(encoding="utf-8")
-    assert '<section class="chapter" id="done"' in files[0].read_text(encoding="utf-8")
+@pytest.mark.clone
+def test_the_file_of_the_documentation_is_enough_for_a_topic_in_every_format(tmp_path: Path) -> None:
+    (file,) = (block for block in blocks(DOCUMENT) if (block.title or "").startswith("bench/report/topics/"))
+    clone = copy_with_methods(tmp_path, "mcca", "pls")
+    store = Store(clone / "results")
+    for method, seed in (("mcca", 0), ("mcca", 1), ("pls", 0)):
+        store.write(making.record(method=method, seed=seed), making.per_query(), making.TRACE, "")
+    execute([file, Block("bash", None, "python -m bench report --only tables --only page")], clone)
+    reports = clone / "reports"
+    assert (reports / "done.csv").read_text() == "method,cells\nmcca,2\npls,1\n"
+    assert "| MCCA     | 2       |" in (reports / "done.md").read_text(encoding="utf-8")
+    assert "(done.md)" in (reports / "tables.md").read_text(encoding="utf-8")
+    page = (reports / "index.html").read_text(encoding="utf-8")
+    sections = re.findall('<section class="chapter" id="([^"]+)"', page)
+    assert sections.index("tables") < sections.index("done") < sections.index("protocol")
+
+
+def test_every_topic_states_its_place_on_the_page_and_no_other_has_it() -> None:
+    orders = [topic.order for topic in TOPICS]
+    assert sorted({*orders}) == orders
+    assert Topic("a", "A").order > orders[-1]
+
+
+def test_two_topics_of_one_name_are_an_error_that_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "again.py").write_text("from bench.report.exhibit import Topic\nT = Topic('space', 'S')\n")
+    monkeypatch.setattr(topics, "__path__", [*topics.__path__, str(tmp_path)])
+    monkeypatch.setitem(sys.modules, "bench.report.topics.again", None)  # removed afterwards
+    del sys.modules["bench.report.topics.again"]
+    with pytest.raises(ValueError, match=r"'space'.*rename it"):
+        topics._defined()
 
 
 def test_titles_of_any_letters_break_no_file_and_no_two_topics_share_a_folder(

@@ -341,5 +341,5 @@ def _setting_values(one: Sensitivity) -> Iterator[tuple[object, ...]]:
 
 
 TOPIC: Final = Topic(
-    "ablations", "Ablations and settings", parts, figures, folder="ablations", formats=(".tex",)
+    "ablations", "Ablations and settings", parts, figures, folder="ablations", formats=(".tex",), order=50
 )

@@ -309,5 +309,12 @@ def figures(data: ReportData) -> list[Part]:
 
 
 TOPIC: Final = Topic(
-    "conditions", "Conditions", parts, figures, "conditions/index.md", "conditions", formats=(".tex",)
+    "conditions",
+    "Conditions",
+    parts,
+    figures,
+    "conditions/index.md",
+    "conditions",
+    formats=(".tex",),
+    order=60,
 )

@@ -146,4 +146,4 @@ def _scatter(axis: style.Axes, kind: _Axis, scores: Sequence[float], looks: Sequ
     style.number_ticks(axis.xaxis)
 
 
-TOPIC: Final = Topic("costs", "Time and memory", parts, figures)
+TOPIC: Final = Topic("costs", "Time and memory", parts, figures, order=120)

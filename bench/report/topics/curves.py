@@ -118,4 +118,4 @@ def _label_ranks(axis: style.Axes, curves: MeanCurves, *, named: bool) -> None:
     axis.xaxis.set_minor_locator(NullLocator())
 
 
-TOPIC: Final = Topic("curves", "Precision and recall", figures=figures, file="-")
+TOPIC: Final = Topic("curves", "Precision and recall", figures=figures, file="-", order=70)

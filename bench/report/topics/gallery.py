@@ -163,4 +163,4 @@ def _wrapped(text: str, inches: float, lines: int) -> list[str]:
     return [style.fitted(line, inches, style.SMALL) for line in found]
 
 
-TOPIC: Final = Topic("gallery", "First results", figures=figures, file="-")
+TOPIC: Final = Topic("gallery", "First results", figures=figures, file="-", order=90)

@@ -172,4 +172,4 @@ def _values(row: LedgerRow) -> tuple[object, ...]:
     )
 
 
-TOPIC: Final = Topic("ledger", "Published values", parts, csv_files={"ledger.csv": FIELDS})
+TOPIC: Final = Topic("ledger", "Published values", parts, csv_files={"ledger.csv": FIELDS}, order=30)

@@ -253,5 +253,11 @@ def _summary_values(summary: SummaryTable) -> Iterator[tuple[object, ...]]:
 
 
 TOPIC: Final = Topic(
-    "tables", "mAP tables", parts, figures, folder="tables", formats=(".md", ".tex", ".html")
+    "tables",
+    "mAP tables",
+    parts,
+    figures,
+    folder="tables",
+    formats=(".md", ".tex", ".html"),
+    order=10,
 )

@@ -197,4 +197,4 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return tabulate(rows, headers=headings, tablefmt="github", disable_numparse=True) if rows else ""
 
 
-TOPIC: Final = Topic("methods", "Methods", parts, file="tables.md", folder="methods", files=files)
+TOPIC: Final = Topic("methods", "Methods", parts, file="tables.md", folder="methods", files=files, order=140)

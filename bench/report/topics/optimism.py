@@ -62,4 +62,4 @@ def _values(one: Optimism) -> tuple[object, ...]:
     )
 
 
-TOPIC: Final = Topic("optimism", "Selection optimism", parts, csv_files={"optimism.csv": FIELDS})
+TOPIC: Final = Topic("optimism", "Selection optimism", parts, csv_files={"optimism.csv": FIELDS}, order=40)

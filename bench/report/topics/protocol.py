@@ -368,4 +368,4 @@ def _span(numbers: Iterable[Any]) -> str:
     return words[0] if len(words) == 1 else f"{words[0]} to {words[-1]}"
 
 
-TOPIC: Final = Topic("protocol", "Protocol of these results", parts, files=files)
+TOPIC: Final = Topic("protocol", "Protocol of these results", parts, files=files, order=130)

@@ -82,5 +82,7 @@ def _line(
     return Line(name, cells, f"{name} {identity.method}", data_subject(data_of(record)), anchor)
 
 
-WITHOUT_RESULT: Final = Topic("failures", "Cells without a result", without_result, file="tables.md")
-ALL: Final = Topic("records", "All records", all_records, file="-")
+WITHOUT_RESULT: Final = Topic(
+    "failures", "Cells without a result", without_result, file="tables.md", order=150
+)
+ALL: Final = Topic("records", "All records", all_records, file="-", order=160)

@@ -183,4 +183,4 @@ def _explain(figure: style.Figure, one: SpaceExample, keys: dict[int, str]) -> N
     figure.legend(handles, labels, loc="outside lower center", ncols=len(entries) // down, **size)
 
 
-TOPIC: Final = Topic("space", "Common space", figures=figures, file="-")
+TOPIC: Final = Topic("space", "Common space", figures=figures, file="-", order=80)

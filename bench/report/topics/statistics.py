@@ -228,4 +228,5 @@ TOPIC: Final = Topic(
     folder="statistics",
     part="statistics",
     csv_files={_PAIRED: _PAIRED_FIELDS, _RANKS: _RANK_FIELDS, _NEMENYI: _NEMENYI_FIELDS},
+    order=20,
 )

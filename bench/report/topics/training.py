@@ -168,5 +168,7 @@ def _scaled(losses: Sequence[float], low: float, high: float) -> list[float]:
     return [low + (0.03 + 0.94 * (loss - least) / (most - least)) * (high - low) for loss in losses]
 
 
-CONVERGENCE: Final = Topic("convergence", "Convergence", convergence, figures)
-TRIALS: Final = Topic("trials", "Trials", trials, file="tuning/trials.md", folder="tuning", files=trial_files)
+CONVERGENCE: Final = Topic("convergence", "Convergence", convergence, figures, order=100)
+TRIALS: Final = Topic(
+    "trials", "Trials", trials, file="tuning/trials.md", folder="tuning", files=trial_files, order=110
+)
