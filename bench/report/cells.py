@@ -14,6 +14,8 @@ from bench.signed import signed
 
 _Key = TypeVar("_Key")
 
+LACKING: Final = "—"
+"""Stands for a number that does not exist."""
 PSEUDO_PAIRS: Final = "†"
 PSEUDO_PAIRS_NOTE: Final = (
     f"{PSEUDO_PAIRS} trained on class-matched pseudo-pairs, since the data has no pairs."
@@ -51,7 +53,7 @@ def entry_values(entry: Entry) -> tuple[object, ...]:
 
 
 def number_cell(
-    value: float | None, form: str = ",.2f", records: Sequence[str] = (), lacking: str = "—"
+    value: float | None, form: str = ",.2f", records: Sequence[str] = (), lacking: str = LACKING
 ) -> Cell:
     """Return a formatted number, or ``lacking`` without a number."""
     if value is None:

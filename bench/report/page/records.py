@@ -14,6 +14,7 @@ from bench.analysis.tables import direction_name
 from bench.records.protocols import base_of
 from bench.records.schema import Record
 from bench.report.cell_report import Rows, Section, cell_report
+from bench.report.cells import LACKING
 from bench.report.report_data import ReportData
 from bench.report.text import dataset_title, visible
 from bench.report.topics.records import record_name
@@ -44,7 +45,7 @@ def payload(records: Sequence[Record], data: ReportData) -> Markup:
         return sections[key]
 
     embedded = [_record(record, data, number_of) for record in records]
-    text = msgspec.json.encode({"records": embedded, "sections": shared}).decode("utf-8")
+    text = msgspec.json.encode({"records": embedded, "sections": shared, "lacking": LACKING}).decode("utf-8")
     for letter in "<>&":  # a script element ends at the first end tag, also inside of a string
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return Markup(text)  # noqa: S704 (no character of HTML is left)
@@ -57,8 +58,9 @@ def _record(record: Record, data: ReportData, number_of: Callable[[Section], int
     modalities = visible(" + ".join(identity.modalities))
     return {
         "digest": record.digest,
-        "name": name,
+        "label": f"{name} {record.digest[:8]}",
         "title": f"{name} on {dataset} ({modalities}), seed {identity.seed}",
+        "kind": identity.data_kind,
         "badges": [record.status, identity.data_kind, identity.profile],
         "row": [dataset, modalities, str(identity.seed), record.status],
         "command": visible(record.environment.command),

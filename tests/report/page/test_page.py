@@ -16,6 +16,7 @@ import pytest
 
 from bench.analysis.ledger import Published, Value
 from bench.report import ReportData, write_report
+from bench.report.cells import number_cell
 from bench.report.exhibit import Subject
 from tests.records import making
 from tests.report.page import making as pages
@@ -113,7 +114,10 @@ def test_every_number_of_a_map_table_has_its_records_and_marks(page: str) -> Non
 
 def test_a_record_has_all_that_is_needed_to_judge_and_to_repeat_it(read: Reader) -> None:
     content = embedded(read)
-    record = next(one for one in content["records"] if one["name"] == "sdml" and one["row"][2] == "1")
+    record = next(
+        one for one in content["records"] if one["label"].startswith("sdml ") and one["row"][2] == "1"
+    )
+    assert record["label"] == f"sdml {record['digest'][:8]}"
     sections = {one["title"]: one for one in (content["sections"][index] for index in record["sections"])}
     assert ["epochs", "20"] in [row[:2] for row in sections["Settings"]["items"][-1]["rows"]]
     assert f"audit: {making.result().audit}" in sections["Selection"]["items"]
@@ -124,6 +128,12 @@ def test_a_record_has_all_that_is_needed_to_judge_and_to_repeat_it(read: Reader)
     assert [row[0] for row in table["rows"]] == ["image→text", "text→image", "average"]
     for index, protocol in enumerate(("map@all", "map@50/hits")):
         assert {row[0]: row[3 + index] for row in table["rows"]} == record["values"][protocol]
+
+
+def test_the_script_formats_no_number_and_knows_no_kind_of_data(read: Reader) -> None:
+    script = next(text for text in read.texts["script"] if text.startswith('"use strict"'))
+    assert embedded(read)["lacking"] == number_cell(None).text
+    assert not re.search(r"toFixed|toPrecision|Intl\.|Math\.|look-alike|slice\(0|\"—\"", script)
 
 
 def test_texts_of_records_are_never_markup(page: str, read: Reader) -> None:

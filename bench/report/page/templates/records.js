@@ -46,7 +46,7 @@ async function copied(element) {
 
 function badges(record) {
   const names = record.badges.map((name) => {
-    const kind = ["real", "look-alike"].includes(name) ? ` ${name}` : "";
+    const kind = name === record.kind ? ` ${name}` : "";
     return make("span", { class: `badge${kind}` }, name);
   });
   return make("p", { class: "badges" }, ...names);
@@ -71,12 +71,12 @@ function contextOf(link) {
 
 /** Each record with what it adds to the number that was followed. */
 function several(records) {
-  const values = records.map((record) => record.values[context?.protocol]?.[context?.direction] ?? "—");
-  const shown = values.some((value) => value !== "—");
+  const values = records.map((record) => record.values[context?.protocol]?.[context?.direction]);
+  const shown = values.some((value) => value !== undefined);
   const lines = records.map((record, place) => [
-    make("a", { href: MARK + record.digest }, `${record.name} ${record.digest.slice(0, 8)}`),
+    make("a", { href: MARK + record.digest }, record.label),
     ...record.row,
-    ...(shown ? [values[place]] : []),
+    ...(shown ? [values[place] ?? data.lacking] : []),
   ]);
   const headings = ["Record", "Dataset", "Modalities", "Seed", "Status", ...(shown ? [context.protocol] : [])];
   return grid("Records behind this number", headings, lines);
