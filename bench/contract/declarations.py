@@ -77,7 +77,7 @@ def card_of(name: str, fields: Mapping[str, Any], folder: Path | None) -> Method
         fields = entries[name] or {}
     if not isinstance(fields, Mapping):
         raise PluginError(f"{where}: a card must be a mapping of fields")
-    if unknown := sorted(set(fields) - set(MethodCard.__dataclass_fields__)):
+    if unknown := sorted(map(str, set(fields) - set(MethodCard.__dataclass_fields__))):
         raise PluginError(f"{where}: there is no field {', '.join(unknown)}")
     cited = _cited(folder / REFERENCES, str(fields.get("citation", ""))) if folder else {}
     try:
@@ -103,7 +103,7 @@ def _yaml(path: Path, _changed: int) -> dict[str, Any]:
     try:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         content = yaml.load(path.read_text(encoding="utf-8"), loader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or no such date
         raise PluginError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise PluginError(f"{path} must be a mapping of names to cards")

@@ -79,7 +79,7 @@ def covered(layers: Sequence[Layer]) -> dict[str, Any]:
     for layer in layers[1:]:
         for key, value in layer.values.items():
             if key not in settings:
-                known = f"{suggestion(key, settings)}; there are: {', '.join(sorted(settings))}"
+                known = f"{suggestion(str(key), settings)}; there are: {', '.join(sorted(settings))}"
                 raise UsageError(f"{layer.where}: no setting {key!r}{known}")
             settings[key] = value
     return settings
@@ -222,7 +222,7 @@ def _yaml(path: Path) -> dict[str, Any]:
         return {}
     try:
         content = parse_yaml(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or no such date
         raise PluginError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise PluginError(f"{path} must be a YAML mapping")

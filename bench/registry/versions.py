@@ -14,9 +14,10 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from bench.contract.declarations import cards_beside
+from bench.contract import PluginError
+from bench.contract.declarations import card_of, cards_beside
 from bench.registry.catalogue import registered
 from bench.registry.code import DESCRIPTIVE, CodeDigests, Lock, UnitKind, read_lock
 from bench.registry.descriptions import Description
@@ -117,8 +118,7 @@ class Versions:
         """Return the present digest of a package or plug-in."""
         if kind == "packages":
             return self._digests.of_files(package_files(name))
-        # of a card in ``cards.yaml``, the fields that decide about a cell
-        fields = cards_beside(Path(where)).get(name, {}) if kind == "methods" else {}
+        fields = _card_beside(where, name) if kind == "methods" else {}
         decisive = {key: fields[key] for key in sorted(fields) if key not in DESCRIPTIVE}
         return self._digests.of_files(plugin_files(where), json.dumps(decisive) if fields else "")
 
@@ -157,6 +157,16 @@ def package_files(name: str) -> dict[str, Path]:
     left_out = _WITHOUT.get(name, frozenset())
     found = (path for path in folder.rglob("*.py") if path.stem not in left_out)
     return {path.relative_to(folder).as_posix(): path for path in found}
+
+
+def _card_beside(where: str, name: str) -> Mapping[str, Any]:
+    """Return a method's fields in ``cards.yaml``; none if they are no card, as its file states them then."""
+    try:
+        card_of(name, {}, Path(where).parent)
+    except PluginError:
+        return {}
+    fields: Mapping[str, Any] = cards_beside(Path(where))[name] or {}
+    return fields
 
 
 def plugin_files(where: str) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -128,9 +129,28 @@ def test_a_value_of_the_wrong_type_is_refused(value: object) -> None:
         ("defaults: 3", r"quick\.yaml: defaults must be a mapping"),
         ("tuned: {alpha: {epoch: 1}}", "the settings file of alpha: no setting 'epoch'"),
         ("needed: {alpha: [1]}", "needed > alpha must be a mapping"),
+        ("tuned: {alpha: {epochs: 2024-13-45}}", r"quick\.yaml is not valid YAML: month"),
+        ("tuned: {alpha: {epochs: %s}}" % ("1" * 5000), r"quick\.yaml is not valid YAML: .*5000 digits"),
+        ("[" * 5000, r"quick\.yaml is not valid YAML"),
+        ("tuned: {alpha: {1: 2}}", "the settings file of alpha: no setting 1"),
+        ("tuned: {alpha: {2024-01-01: 2}}", "the settings file of alpha: no setting"),
+        ("tuned: {alpha: {? [a, b] : 2}}", "the settings file of alpha: no setting|valid YAML"),
     ],
 )
 def test_a_damaged_settings_file_is_named(home: Path, text: str, message: str) -> None:
     (home / "methods" / "settings" / "quick.yaml").write_text(text)
     with pytest.raises((PluginError, UsageError), match=message):
+        registry.create_method("alpha", profile="quick")
+
+
+WRONG = """~|[]|[1, 2]|[[1], {a: b}]|{}|{a: 1}|true|text|2024-01-01|2024-01-01 10:00:00|!!binary aGk=
+!!set {a, b}|1.5|.inf|.nan|1e400|"\\ud800"|&a [*a]|&a {x: *a}|!!omap [a: 1]"""
+
+
+@pytest.mark.parametrize("value", re.split(r"[|\n]", WRONG))
+def test_a_value_of_a_wrong_type_in_a_settings_file_is_refused(home: Path, value: str) -> None:
+    (home / "methods" / "settings" / "quick.yaml").write_text(f"tuned: {{alpha: {{epochs: {value}}}}}")
+    with pytest.raises(
+        (PluginError, UsageError), match=r"settings of alpha: epochs|quick\.yaml is not valid"
+    ):
         registry.create_method("alpha", profile="quick")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bench.registry import imports
 from bench.registry.catalogue import Registered
 from bench.registry.sources import Source, sources
 from bench.registry.static import NotLiteral, Packages
+from bench.registry.versions import Versions
 from tests.registry.conftest import METHOD, Writer
 
 CARD = '    card = MethodCard("{name}", "T", "A", 2025, "V", "F", position={position})\n'
@@ -114,6 +116,54 @@ def test_a_card_may_be_in_a_file_beside_the_method(home: Path, write: Writer) ->
     text = METHOD.replace(CARD, '    card = bench.contract.card("alpha")\n')
     write("alpha", text=text.replace("import numpy", "import bench.contract\nimport numpy"))
     assert registry.method("alpha").card.title == "Beside"
+
+
+WRONG_CARDS = r"""
+5|true|null|text|[alpha]|2024-13-45|alpha: 5|alpha: true|alpha: text|alpha: [1, 2]|alpha: 2024-01-01
+alpha: {1: 2}|alpha: {~: 2, x: 1}|alpha: {? [1, 2] : 3}|alpha: {2024-01-01: 1}|alpha: {title: 5}
+alpha: {title: ~}|alpha: {title: [a]}|alpha: {title: 2024-01-01}|alpha: {title: !!binary aGk=}
+alpha: {title: "\ud800"}|alpha: &a {title: *a}|&a [*a]|alpha: {year: soon}|alpha: {year: 1.5}
+alpha: {year: .inf}|alpha: {year: true}|alpha: {deep: ~}|alpha: {deep: 1}|alpha: {from_paper: text}
+alpha: {from_paper: [~]}|alpha: {from_paper: {a: [b]}}|alpha: {role: king}|alpha: {role: [baseline]}
+alpha: {pairs: {needed: true}}|alpha: {citation: [a, b]}|alpha: {position: [1]}|alpha: {code: 0x10}
+alpha: {unknown: 1}|alpha: {<<: 5}
+"""
+LONG = (f"alpha: {{year: 1{'0' * 5000}}}", "[" * 5000)
+
+
+@pytest.mark.parametrize("content", [*re.split(r"[|\n]", WRONG_CARDS.strip()), *LONG])
+def test_a_card_of_a_wrong_type_is_named_and_costs_its_method_alone(
+    home: Path, write: Writer, content: str
+) -> None:
+    (home / "methods" / "cards.yaml").write_text(content)
+    text = METHOD.replace(CARD, '    card = bench.contract.card("alpha")\n')
+    write("alpha", text=text.replace("import numpy", "import bench.contract\nimport numpy"))
+    write("beta")
+    assert [*registry.method_names()] == ["beta"]
+    (line,) = registry.left_out().strip().split("left out: ")[1:]
+    assert "alpha" in line
+    assert "Error" not in line
+    assert Versions().code("beta").startswith("beta ")
+
+
+def test_an_empty_card_has_the_usual_fields(home: Path, write: Writer) -> None:
+    (home / "methods" / "cards.yaml").write_text("alpha:\n")
+    text = METHOD.replace(CARD, '    card = bench.contract.card("alpha")\n')
+    write("alpha", text=text.replace("import numpy", "import bench.contract\nimport numpy"))
+    assert registry.method("alpha").card.title == "alpha"
+    assert Versions().code("alpha").startswith("alpha ")
+
+
+@pytest.mark.parametrize(
+    "content", ["alpha:", "alpha: 5", "alpha: [1]", "alpha: {1: 2}", "[", "alpha: {year: x}"]
+)
+def test_a_card_that_a_file_states_itself_needs_none_beside_it(
+    home: Path, write: Writer, content: str
+) -> None:
+    write("alpha")
+    before = Versions().code("alpha")
+    (home / "methods" / "cards.yaml").write_text(content)
+    assert Versions().code("alpha") == before
 
 
 @pytest.mark.parametrize(
