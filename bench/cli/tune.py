@@ -16,12 +16,11 @@ from bench.cli.executor_options import DeviceOptions, LocalMachine, kind_of
 from bench.cli.formatting import and_more, say
 from bench.cli.options import Count, DataOption, FilePath, ResultsOption, Threads, make_command
 from bench.cli.run import name_left_out
-from bench.contract.errors import DataError
-from bench.execution.data_check import describe_sources
+from bench.execution.data_check import Sources, describe_sources
 from bench.execution.progress import LeftOut, Waiting
 from bench.execution.tasks import Notice
 from bench.execution.tuning_runner import TakenOver, TrialEvent, run_trials
-from bench.experiment.grid import Cell, DeviceKind, Request, plan
+from bench.experiment.grid import Cell, DataSource, DeviceKind, Request, plan
 from bench.experiment.run_context import RunContext
 from bench.experiment.selection import parse_seeds, select_datasets, select_methods
 from bench.experiment.stale import made_by_other_code
@@ -82,12 +81,12 @@ def command(
     context = devices.context(site, files.data)
     every_trial: list[Trial] = []
     search, slots = Search(wanted.trials, wanted.sampler, wanted.pruner), len(site.slots)
-    left_out = registry.import_problems(methods)
-    show = partial(_show, left_out)
+    show = partial(_show, left_out := registry.import_problems(methods))
     name_left_out(left_out)
-    for dataset in select_datasets(wanted.datasets, lambda _: False):
+    sources = _sources(wanted, context, results)
+    for dataset, source in sources.usable.items():
         ready = [name for name in methods if name not in left_out]
-        subjects = _subjects(wanted, ready, dataset, context, results, kind_of(site.device))
+        subjects = _subjects(wanted, ready, source, kind_of(site.device))
         known = [trial.identity for trial in TrialStore(results).read()]
         if stale := made_by_other_code([cell.identity for cells in subjects for cell in cells], known):
             say(
@@ -103,25 +102,29 @@ def command(
     if table is not None:
         write_whole(table.resolve(), csv.text(FIELDS, trial_rows(tunings_of(every_trial))))
         say(f"all trials: {table}")
-    return 2 if left_out else int(any(tuning.best is None for tuning in tunings_of(every_trial)))
+    return (
+        2
+        if left_out or sources.damaged
+        else int(any(tuning.best is None for tuning in tunings_of(every_trial)))
+    )
+
+
+def _sources(wanted: TuneOptions, context: RunContext, results: Path) -> Sources:
+    """Return the datasets, and name those that are left out; raises UsageError if there is no such one."""
+    given = select_datasets(wanted.datasets, lambda _: False)
+    limits = {"timeout": context.seconds, "max_memory": context.max_memory}
+    sources = describe_sources(given, context.data_dir, wanted.profile, results, **limits)
+    name_left_out(sources.damaged)
+    return sources
 
 
 def _subjects(
-    wanted: TuneOptions,
-    methods: Sequence[str],
-    dataset: str,
-    context: RunContext,
-    results: Path,
-    device: DeviceKind,
+    wanted: TuneOptions, methods: Sequence[str], source: DataSource, device: DeviceKind
 ) -> list[list[Cell]]:
     """Return the cells of every method, with the settings of its first trial."""
-    limits = {"timeout": context.seconds, "max_memory": context.max_memory}
-    sources = describe_sources([dataset], context.data_dir, wanted.profile, results, **limits)
-    for name, reason in sources.damaged.items():
-        raise DataError(f"{name}: {reason}")
     request = Request(
         methods=[],
-        datasets=[dataset],
+        datasets=[source.given],
         seeds=parse_seeds(wanted.seeds),
         profile=wanted.profile,
         threads=wanted.threads,
@@ -129,7 +132,8 @@ def _subjects(
         device=device,
     )
     versions = registry.Versions()
-    return [plan(replace(request, methods=[name]), sources.usable, versions) for name in methods]
+    sources = {source.given: source}
+    return [plan(replace(request, methods=[name]), sources, versions) for name in methods]
 
 
 def _show(left_out: dict[str, str], event: TrialEvent) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench import registry
-from bench.contract import BenchError, DatasetCard, DatasetLoader, FileCard
+from bench.contract import BenchError, DataError, DatasetCard, DatasetLoader, FileCard
 from bench.data.findings import findings
 from bench.data.fingerprint import mismatch, sha256_of
 from bench.data.loading import Source, What, is_bundle, offered_files, source_of
@@ -154,6 +154,8 @@ def _file(name: str, path: Path | None, card: FileCard | None) -> FoundFile:
     try:
         remark = mismatch(card, path) if card is not None else None
         return FoundFile(name, path, path.stat().st_size, sha256_of(path), remark or "")
+    except DataError:  # no regular file, which is the problem that reading it states
+        return FoundFile(name, path)
     except OSError as error:
         return FoundFile(name, path, remark=f"cannot be read ({error.strerror or error})")
 

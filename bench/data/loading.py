@@ -33,7 +33,7 @@ from bench.data.bundle import (
 from bench.data.checks import check_splits
 from bench.data.findings import findings
 from bench.data.fingerprint import content_fingerprint
-from bench.data.formats import is_file, is_folder
+from bench.data.formats import is_file, is_folder, is_other, require_regular
 from bench.data.locations import data_folder, files_below, find_file, how_to_get, path_of, similar_files
 from bench.data.look_alike import look_alike, rule_digest
 from bench.data.partition import RowLimits, capped, capped_rows, row_limits
@@ -313,34 +313,26 @@ def _source_of_bundle(path: Path) -> Source:
     if len(path.stem) > LONGEST_NAME:
         longest = f"longer than {LONGEST_NAME} characters"
         raise UsageError(f"the name of {path} is {longest}; give the file a shorter one")
-    try:
-        files = bundle_files(path)
-    except DataError as error:
-        if path.is_dir():
-            raise UsageError(f"there is no dataset in the folder {path}: {error}") from error
-        raise
-    return Source(path.stem, "real", files, None, path=path)
+    if is_other(path):
+        require_regular(path)
+    return Source(path.stem, "real", bundle_files(path), None, path=path)
 
 
 def bundle_path(text: str | Path) -> Path:
-    """Return the path of a feature bundle, with ``~`` expanded.
+    """Return the path of a feature bundle, with ``~`` expanded, whether or not it can be read.
 
     Raises:
-        UsageError: if there is neither a file nor a folder; suggests files with similar names.
+        UsageError: if nothing is there; suggests files with similar names.
     """
     path = Path(text).expanduser()
-    if is_file(path) or is_folder(path):
+    if os.path.exists(path):  # noqa: PTH110 - `Path.exists` raises an error for a long path
         return path
     beside = path.parent.glob("*") if is_folder(path.parent) else ()
     files = [file for file in beside if file.suffix.lower() in ENDINGS and is_file(file)]
     near = registry.suggestion(path.name, [file.name for file in files])
-    wrong = (
-        f"{path} is neither a file nor a folder"
-        if os.path.exists(path)  # noqa: PTH110
-        else f"there is no file or folder {path}"
-    )
     raise UsageError(
-        f"{wrong}{near}; give the path of a file of arrays, such as .npz, or of a folder of them"
+        f"there is no file or folder {path}{near}; give the path of a file of arrays, such as .npz, or of a "
+        "folder of them"
     )
 
 

@@ -19,6 +19,7 @@ from bench.atomic import read_state, write_whole
 from bench.contract import DataError, PluginError, Unsupported, UsageError
 from bench.data import load_dataset, open_and_check
 from bench.data.fingerprint import CACHE_NAME, forget_digests, sha256_of
+from bench.data.formats import is_other, require_regular
 from bench.data.given_results import kind_of_given
 from bench.data.loading import is_bundle, source_of
 from bench.data.locations import data_folder, path_of
@@ -103,8 +104,8 @@ def describe_sources(
     Raises:
         UsageError: if there is no such dataset or bundle.
     """
-    cache = _Cache(results, data_dir, profile)
-    described = {name: cache.recall(name) for name in dict.fromkeys(given)}
+    cache, refused = _Cache(results, data_dir, profile), _no_files(given)
+    described = {name: cache.recall(name) for name in dict.fromkeys(given) if name not in refused}
     digests = None if results is None else results / CACHE_NAME
     fresh = {
         name: DataRequest(name, data_dir, profile, registry.plugins(), digests)
@@ -115,7 +116,20 @@ def describe_sources(
     described.update(checked)
     if fresh:
         cache.keep({name: known for name, known in described.items() if known is not None})
-    return Sources({name: known.source for name, known in described.items() if known is not None}, damaged)
+    usable = {name: known.source for name, known in described.items() if known is not None}
+    return Sources(usable, refused | damaged)
+
+
+def _no_files(given: Sequence[str]) -> dict[str, str]:
+    """Return why paths of pipes, sockets and devices cannot be used; a worker may not have that of a pipe."""
+    refused = {}
+    for name in given:
+        if is_bundle(name) and is_other(name):
+            try:
+                require_regular(Path(name))
+            except DataError as error:
+                refused[name] = str(error)
+    return refused
 
 
 def _check_data(request: DataRequest) -> CheckedData:

@@ -109,10 +109,12 @@ def _require_some(option: str, words: Sequence[str]) -> None:
 
 
 def _bundle(word: str) -> str:
+    from bench.data.formats import is_other
     from bench.data.loading import bundle_path
 
     path = bundle_path(word)
     if path.stem in registry.dataset_names():
         # Its tables would pass for the dataset's, and a look-alike's for real ones.
         raise UsageError(f"the feature bundle {path} has the name of a dataset; give the file another name")
-    return str(path.resolve())
+    # Of a pipe that a shell passes as /dev/fd/N the resolved path leads nowhere.
+    return str(path.absolute() if is_other(path) else path.resolve())

@@ -66,17 +66,52 @@ def test_a_bundle_is_described_once_and_again_when_its_file_changes(tmp_path: Pa
     assert describe(bundle, results) == changed
 
 
-@pytest.mark.parametrize("kind", ["absent", "pipe", "folder"])
-def test_a_path_that_is_no_file_is_wrong_usage(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / f"{kind}.npz"
-    if kind == "pipe":
-        os.mkfifo(tmp_path / "fifo")
-        path.symlink_to(tmp_path / "fifo")
-    elif kind == "folder":
-        path.mkdir()
-    wrong = "neither a file nor a folder" if kind == "pipe" else "no file|no dataset"
-    with data_opened_here(), pytest.raises(UsageError, match=wrong):
-        describe_sources([str(path)], tmp_path, "quick")
+def test_a_path_at_which_nothing_is_is_wrong_usage(tmp_path: Path) -> None:
+    path = tmp_path / "link.npz"
+    path.symlink_to(tmp_path / "absent")
+    with data_opened_here(), pytest.raises(UsageError, match="no file or folder"):
+        describe_sources([str(path), str(write_bundle(tmp_path / "good.npz"))], tmp_path, "quick")
+
+
+@pytest.fixture
+def others(tmp_path: Path) -> dict[str, str]:
+    """Return paths of what is no file of arrays, with the words that state it."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link.npz").symlink_to("fifo")
+    os.mkfifo(tmp_path / "recipe.yaml")
+    (tmp_path / "mine.yaml").write_text("files: fifo\ntrain: {image: i, labels: l}\n")
+    (tmp_path / "folder.npz").mkdir()
+    (tmp_path / "null.mat").symlink_to("/dev/null")
+    words = {"fifo": "a pipe", "link.npz": "a pipe", "recipe.yaml": "a pipe", "mine.yaml": "a pipe"}
+    words |= {"folder.npz": "no file of arrays", "null.mat": "a device"}
+    return {str(tmp_path / name): word for name, word in words.items()}
+
+
+def test_pipes_devices_and_empty_folders_are_left_out_and_the_others_run(
+    tmp_path: Path, others: dict[str, str]
+) -> None:
+    reading, writing = os.pipe()  # as the substitution of a process by a shell
+    given = {**others, f"/dev/fd/{reading}": "a pipe"}
+    paths = ",".join([*given, str(write_bundle(tmp_path / "good.npz"))])
+    words = ("--methods", "mcca", "--jobs", 0, "--datasets", paths)
+    said = say("run", "--results", tmp_path / "r", *words)
+    said.check(2, "1 cell: 1 done")
+    os.close(reading)
+    os.close(writing)
+    lines = {line.partition(" is left out: ")[0]: line for line in said.err.splitlines()}
+    for path, word in given.items():
+        assert word in lines[f"error: {path}"], said.err
+
+
+def test_doctor_and_tune_name_each_that_cannot_be_read_and_go_on(
+    tmp_path: Path, others: dict[str, str]
+) -> None:
+    good = str(write_bundle(tmp_path / "good.npz"))
+    said = say("data", "doctor", *others, good)
+    said.check(2, *others.values(), "good: complete")
+    words = ("--methods", "sm", "--trials", 1, "--datasets", ",".join([*others, good]))
+    tuned = say("tune", "--results", tmp_path / "r", *words)
+    tuned.check(2, "sm on", *(f"{path} is left out: " for path in others))
 
 
 def test_a_file_that_is_no_bundle_is_left_out(tmp_path: Path) -> None:

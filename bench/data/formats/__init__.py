@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Final
 
 from bench.contract import DataError
-from bench.data.formats.array_file import TEXTS, ArrayFile, blamed, is_file, is_folder, require_regular
+from bench.data.formats.array_file import (
+    TEXTS,
+    ArrayFile,
+    blamed,
+    is_file,
+    is_folder,
+    is_other,
+    require_regular,
+)
 from bench.data.formats.folder import Folder
 from bench.data.formats.json_files import Json
 from bench.data.formats.matlab import Mat5
@@ -30,6 +38,7 @@ __all__ = [
     "files_of",
     "is_file",
     "is_folder",
+    "is_other",
     "open_arrays",
     "require_regular",
 ]

@@ -208,10 +208,19 @@ def is_folder(path: Path | str) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 - `Path.is_dir` raises an error then
 
 
+def is_other(path: Path | str) -> bool:
+    """Return whether a path leads to what is neither a file nor a folder: a pipe, a socket or a device."""
+    return os.path.exists(path) and not is_file(path) and not is_folder(path)  # noqa: PTH110
+
+
 def require_regular(path: Path) -> None:
     """Refuse a path that leads to anything but a regular file: reading a pipe would wait for ever."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise DataError(f"{path} is not a regular file but a folder, a pipe or a device")
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+        kind = kinds.get(stat.S_IFMT(mode), "a device")
+        way = "give a file in it" if stat.S_ISDIR(mode) else "write its content to a file, and give that"
+        raise DataError(f"{path} is not a regular file but {kind}; {way}")
 
 
 def require_distinct(keys: Sequence[str], path: Path) -> None:
