@@ -7,11 +7,13 @@ import errno
 import json
 import os
 import stat
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
 _LARGEST: Final = 1 << 28
+_OPEN: Final = Path("/proc/self/fd")
 
 
 def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> None:
@@ -46,6 +48,54 @@ def write_whole(path: Path, content: bytes | str, *, durable: bool = True) -> No
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
         raise
+
+
+def write_output(path: Path, content: bytes | str) -> None:
+    """Write the file that a user names, whole or not at all; a link stays a link to the same file.
+
+    What is there and no file, such as a pipe or ``/dev/null``, is written into and not replaced; so is an
+    open file under a name such as ``/dev/stdout`` or ``/dev/fd/3``. A pipe waits for its reader.
+
+    Raises:
+        OSError: if it cannot be written, or is a folder or a disk.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    if (descriptor := _descriptor(path)) is not None:
+        sys.stdout.flush()  # what was printed before comes first
+        with os.fdopen(_duplicate(descriptor, path), "wb") as file:
+            file.write(data)
+    elif not is_stream(path):
+        write_whole(path.resolve(), data)
+    elif path.is_block_device():
+        raise OSError(errno.EINVAL, "it is a disk", str(path))
+    else:
+        path.write_bytes(data)
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path leads to a pipe, a device or an open file, which nothing replaces."""
+    return _descriptor(path) is not None or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def _descriptor(path: Path) -> int | None:
+    """Return the number of the open file of this process that a path names; None if it names none.
+
+    Shells pass the substitution of a process as such a path, and a file under it must not be renamed.
+    """
+    if path.parent == Path("/dev") and path.is_symlink():  # /dev/stdout
+        path = path.parent / path.readlink()
+    if not path.name.isdecimal():
+        return None
+    folder = path.parent
+    return int(path.name) if folder == Path("/dev/fd") or folder.resolve() == _OPEN.resolve() else None
+
+
+def _duplicate(descriptor: int, path: Path) -> int:
+    """Return another descriptor of an open file; raises OSError that names its path if it is closed."""
+    try:
+        return os.dup(descriptor)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def read_state(path: Path, largest: int = _LARGEST) -> bytes:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from bench.atomic import read_state, write_whole
+from bench.atomic import read_state, write_output, write_whole
 from tests.records.making import raising
 
 
@@ -47,6 +48,38 @@ def test_a_device_is_written_and_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space"):
         write_whole(device, "text")
     assert device.is_char_device()
+
+
+def test_an_output_that_is_a_pipe_is_written_into_and_a_link_stays_a_link(tmp_path: Path) -> None:
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    with ThreadPoolExecutor(1) as reader:
+        for path in (pipe, link):
+            read = reader.submit(pipe.read_bytes)
+            write_output(path, "é\n" * 100_000)  # more than a pipe holds
+            assert read.result() == "é\n".encode() * 100_000
+    assert pipe.is_fifo()
+    link.unlink()
+    link.symlink_to(file)
+    write_output(link, "text")
+    write_output(tmp_path / "new" / "file", b"bytes")
+    assert (link.is_symlink(), file.read_text()) == (True, "text")
+    write_output(Path("/dev/null"), "text")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_an_output_that_is_an_open_file_is_continued_and_keeps_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("wb", buffering=0) as file:
+        file.write(b"before\n")
+        write_output(Path(f"/dev/fd/{file.fileno()}"), "text\n")
+        write_output(Path(f"/proc/self/fd/{file.fileno()}"), "more\n")
+        file.write(b"after\n")
+        closed = Path(f"/dev/fd/{file.fileno()}")
+    assert path.read_text() == "before\ntext\nmore\nafter\n"
+    with pytest.raises(OSError, match=f"{closed}"):
+        write_output(closed, "text")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "large", "folder", "absent"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from bench.atomic import is_stream
 from bench.cli.formatting import say
 from bench.cli.options import ARGUMENT, FilePath, Words, make_command
 from bench.contract import UsageError
@@ -107,7 +108,7 @@ def command(
     from bench.data.bundle import import_files
 
     choices = layout.choices()
-    if output.exists():
+    if output.exists() and not is_stream(output):
         raise UsageError(f"{output} already exists; give another name, or remove it")
     understood = import_files(files, output, choices, without)
     for part, rows in understood.splits.items():

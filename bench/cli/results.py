@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from bench.analysis.results import COLUMNS, Filter, frame_of, words_of
-from bench.atomic import write_whole
+from bench.atomic import is_stream, write_output
 from bench.cli.formatting import bytes_of, say, table, write_data
 from bench.cli.options import FilePath, ResultsOption, make_command
 from bench.cli.select_records import condition_words, read_records, with_queries
@@ -58,13 +59,13 @@ def command(
     if format_ == "parquet":
         _write_parquet(frame, output)
     elif output is not None:
-        write_whole(output.resolve(), _text(frame, format_))
+        write_output(output, _text(frame, format_))
     elif format_ == "table":
         say(*_text(frame, format_).splitlines())
     else:
         write_data(_text(frame, format_))
     if output is not None:
-        say(f"wrote {output}: {counted(len(frame), 'row')}")
+        say(f"wrote {output}: {counted(len(frame), 'row')}", err=is_stream(output))
     if format_ == "table":
         models = Store(folder.results).models
         kept, size, _ = models.tally({*frame["record"]})
@@ -94,5 +95,7 @@ def _write_parquet(frame: pd.DataFrame, output: Path | None) -> None:
         raise UsageError(
             "to write Parquet files, install a library for them: pip install 'cross-modal-bench[parquet]'"
         )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    frame.to_parquet(output, index=False)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "frame.parquet"
+        frame.to_parquet(file, index=False)
+        write_output(output, file.read_bytes())

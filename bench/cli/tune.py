@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from bench import registry
 from bench.analysis.settings import FIELDS, trial_rows, tunings_of
-from bench.atomic import write_whole
+from bench.atomic import write_output
 from bench.cli.executor_options import DeviceOptions, LocalMachine, kind_of
 from bench.cli.formatting import and_more, say
 from bench.cli.options import Count, DataOption, FilePath, ResultsOption, Threads, make_command
@@ -100,7 +100,7 @@ def command(
         every_trial += trials
         _say_best(dataset, trials)
     if table is not None:
-        write_whole(table.resolve(), csv.text(FIELDS, trial_rows(tunings_of(every_trial))))
+        write_output(table, csv.text(FIELDS, trial_rows(tunings_of(every_trial))))
         say(f"all trials: {table}")
     return (
         2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.atomic import write_whole
+from bench.atomic import write_output
 from bench.conditions.base import ConditionCard, Edit, Edited, Group
 from bench.contract import Array, DataError, Modality, Split, UsageError
 from bench.data.formats import open_arrays, require_regular
@@ -45,13 +46,13 @@ def write_drawn(path: Path, split: Split, edited: Edited, about: dict[str, Any])
         raise UsageError("this condition changes the order of rows, which a .csv does not hold; write .npz")
     arrays: dict[str, Any] = {**about, **_arrays(split, edited)}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".npz":
-            with path.open("wb") as file:
-                np.savez(file, **arrays)
+            content = io.BytesIO()
+            np.savez(content, **arrays)
+            write_output(path, content.getvalue())
         else:
             lines = [",".join(FIELDS), *(",".join(map(str, line)) for line in _lines(split, edited))]
-            write_whole(path, ("\n".join(lines) + "\n").encode())
+            write_output(path, "\n".join(lines) + "\n")
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
 

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from bench.atomic import write_whole
+from bench.atomic import write_output
 from bench.contract import (
     Array,
     DataError,
@@ -186,7 +186,7 @@ def _save(
     layout_of(Renamed(target, {}, arrays))  # refuses what would not be read
     content = io.BytesIO()
     np.savez_compressed(content, **arrays, **(card or {}))  # type: ignore[arg-type]
-    write_whole(target, content.getvalue())
+    write_output(target, content.getvalue())
     return target
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.atomic import write_whole
+from bench.atomic import write_output
 from bench.contract import DataError, UsageError
 from bench.data.formats.folder import Renamed
 from bench.data.roles import roles_of
@@ -390,4 +390,4 @@ def _write(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write an .npz file whole or not at all."""
     content = io.BytesIO()
     np.savez(content, **arrays)  # type: ignore[arg-type]
-    write_whole(path, content.getvalue())
+    write_output(path, content.getvalue())

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from bench.atomic import write_whole
+from bench.atomic import write_output
 from bench.contract import Array, DataError, UsageError
 from bench.data import open_arrays
 
@@ -57,7 +57,7 @@ def write_embeddings(path: Path, modality: str, rows: Array) -> None:
         raise UsageError(f"{path}: embeddings are written as {', '.join(writers)}; choose one of these")
     content = io.BytesIO()
     write(content)
-    write_whole(path, content.getvalue())
+    write_output(path, content.getvalue())
 
 
 def _write_hdf5(stream: io.BytesIO, modality: str, rows: Array) -> None:
