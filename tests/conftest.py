@@ -27,7 +27,8 @@ _DOCUMENTS = {
 }
 """Tests of documents, the longest there are, start first: otherwise all workers but one would wait for them.
 
-So one worker has them all, and starts the only server of forks, which loads libraries for five seconds.
+So one worker has them all, and starts the only server of forks, which loads libraries for five seconds. Tests
+of Dask follow, so that there is one cluster: each worker that gets such a test would start another.
 """
 
 
@@ -42,8 +43,8 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the tests of documents first; skip tests for GPUs if there is none."""
-    items.sort(key=lambda item: item.path.name not in _DOCUMENTS)
+    """Start the tests of documents first, then those of Dask; skip tests for GPUs if there is none."""
+    items.sort(key=lambda item: (item.path.name not in _DOCUMENTS, "dask" not in item.path.name))
     on_gpu = [item for item in items if item.get_closest_marker("cuda") is not None]
     if on_gpu and not _has_gpu():
         for item in on_gpu:

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -27,6 +26,7 @@ from bench.conditions.drawn import is_drawn, read_drawn, require_changes_of
 from bench.conditions.label_files import read_label_file
 from bench.contract import DataError, PluginError, Split, UsageError
 from bench.data.fingerprint import DataChanged, sha256_of
+from bench.registry import entry_points
 
 CLEAN: Final = "clean"
 SAME: Final = "same"
@@ -56,7 +56,7 @@ def _conditions(_plugins: tuple[str, ...]) -> dict[str, type[Condition]]:
     folder = pkgutil.iter_modules([str(Path(__file__).parent)])
     modules = [importlib.import_module(f"bench.conditions.{info.name}") for info in folder]
     classes = [(cls, module.__name__) for module in modules for cls in _classes_in(module)]
-    for point in entry_points(group="bench.conditions"):
+    for point in entry_points("bench.conditions"):
         cls = point.load()
         if not (isinstance(cls, ABCMeta) and issubclass(cls, Condition)):
             raise PluginError(f"entry point {point.name} of {point.value} is not a condition")

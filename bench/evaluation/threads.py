@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from threading import Lock
-
-from threadpoolctl import ThreadpoolController
+from typing import TYPE_CHECKING
 
 from bench.contract import UsageError
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 @lru_cache(maxsize=1)
 def _blas() -> ThreadpoolController:
     """Return control of the BLAS that is loaded with NumPy."""
+    from threadpoolctl import ThreadpoolController  # `list` ranks nothing, and should start at once
+
     return ThreadpoolController().select(user_api="blas")
 
 
@@ -85,6 +88,8 @@ def run_blocks(work: Callable[[slice], None], blocks: Sequence[slice], threads: 
             for block in blocks:
                 work(block)
             return
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(max_workers=count) as pool:
             for _ in pool.map(work, blocks):
                 pass

@@ -6,7 +6,6 @@ That process runs `bench.data.formats.probed`.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import selectors
 import signal
@@ -36,6 +35,8 @@ def require_harmless(path: Path) -> None:
         DataError: if the file is damaged, or reading it crashes or takes too long.
         OSError: if the file is not there.
     """
+    import multiprocessing  # `list` reads no file, and should start at once
+
     if multiprocessing.parent_process() is not None:
         return
     status = path.stat()
