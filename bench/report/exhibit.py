@@ -183,7 +183,7 @@ class Topic:
     part: PartName = "tables"  # ``tables`` or ``statistics``: with which part of the report it is written
     csv_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # path -> columns, even if empty
     files: Callable[[ReportData], Mapping[str, str]] = lambda _: {}  # gives further files, by path
-    order: int = 1000  # place on the page, from low to high; topics of the same place are ordered by name
+    order: int = 1000  # position on the page, from low to high; equal ones are sorted by name
 
 
 def data_figure(

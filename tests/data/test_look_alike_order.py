@@ -41,6 +41,16 @@ def test_the_page_s_rank_correlation_is_that_of_its_table_with_the_published_one
     assert kendall(means, printed(dataset)) == pytest.approx(tau, abs=0.05)
 
 
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_page_s_families_are_in_the_order_of_published_tables(dataset: str) -> None:
+    tau, means, _ = page_values(dataset)
+    unsupervised, linear, deep = (
+        fmean(means[name] for name in names) for names in (UNSUPERVISED, LINEAR, DEEP)
+    )
+    assert unsupervised < linear < means["sm"] < deep
+    assert tau >= 0.5
+
+
 def test_only_methods_that_both_orders_have_count() -> None:
     assert kendall({"a": 1.0, "b": 2.0, "c": 0.0}, {"a": 1.0, "b": 2.0, "d": 9.0}) == pytest.approx(1)
 
