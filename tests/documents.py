@@ -27,7 +27,7 @@ UNFINISHED = shutil.ignore_patterns("*.pyc.*")
 """Compiled files are copied too, as compiling takes seconds, but not those that are being written."""
 
 _FORKS = get_context("forkserver")
-# Loading these takes 5 s; the harness is not among them, for each process imports its own copy.
+# Loading these takes 5 s; the harness is not among them, for each process imports that of its copy.
 _FORKS.set_forkserver_preload(
     ["torch", "pandas", "matplotlib.figure", "sklearn.decomposition", "scipy.stats"]
 )
@@ -162,6 +162,9 @@ def _answer(
     os.chdir(folder)
     os.environ.update(environment_of(folder))
     sys.path[:] = [str(source), *(path for path in sys.path if path and Path(path).resolve() != ROOT)]
+    # There is one server per process: if a report started it to draw figures, it has loaded the harness.
+    for name in [name for name in sys.modules if name.partition(".")[0] in {"bench", "methods", "datasets"}]:
+        del sys.modules[name]
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):

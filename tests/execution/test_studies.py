@@ -263,7 +263,7 @@ def test_the_examples_of_the_docs_run(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = ROOT / "docs" / "settings.md"
-    section = page.read_text(encoding="utf-8").partition("## Tuning")[2]
+    section = page.read_text(encoding="utf-8").partition("## Tuning")[2].partition("\n## ")[0]
     commands, program = (block.text for block in blocks(page) if block.text in section)
     monkeypatch.chdir(tmp_path)
     for words in (("gmlda,", ""), ("emoji", str(bundle)), ("--trials 8", "--trials 2 --jobs 0")):

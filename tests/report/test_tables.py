@@ -15,7 +15,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.analysis import AVERAGE, Entry, Row, Table
@@ -259,6 +259,7 @@ def test_what_latex_fonts_lack_or_would_join_is_spelt_out(plain: str, shown: str
 
 
 @given(NAMES)
+@example(" [")
 def test_html_and_markdown_show_the_name_and_nothing_else(name: str) -> None:
     element = ElementTree.fromstring(html.table(exhibit(row(name, 0.5, 0.1, 0.2), dataset=name)))
     head = element.find("tbody/tr/th")

@@ -61,7 +61,7 @@ def table(exhibit: TableExhibit, link: Link | None = None) -> Markup:
     for line in exhibit.lines:
         anchor = f' id="{escape(line.anchor)}"' if line.anchor else ""
         search = f' data-method="{escape(line.search)}"' if line.search else ""
-        name, sign, settings = line.label.partition(" [")
+        name, sign, settings = visible(line.label).partition(" [")
         small = f" <small>[{escape(settings)}</small>" if sign else ""
         label = f'<th scope="row"{_class(_long(line.label))}>{escape(name)}{small}</th>'
         cells = "".join(map(_cell, line.cells, words, spread, [link] * len(words)))
