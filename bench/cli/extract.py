@@ -116,12 +116,12 @@ class _Progress:
 
     def __init__(self) -> None:
         self._name = ""
-        self._began = self._said = self._first = 0.0
+        self._began = self._printed = self._first = 0.0
 
     def __call__(self, name: str, done: int, total: int) -> None:
         now = time.monotonic()
         if name != self._name:
-            self._name, self._began, self._said, self._first = name, now, now, done
+            self._name, self._began, self._printed, self._first = name, now, now, done
         elapsed = now - self._began
         rate = (done - self._first) / elapsed if elapsed > 0 else 0.0
         left = f", about {clock((total - done) / rate)} left" if rate and done < total else ""
@@ -129,6 +129,6 @@ class _Progress:
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\x1b[K{line}" + ("\n" if done == total else ""))
             sys.stderr.flush()
-        elif done == total or now - self._said >= _PATIENCE:
-            self._said = now
+        elif done == total or now - self._printed >= _PATIENCE:
+            self._printed = now
             say(line, err=True)

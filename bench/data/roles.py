@@ -276,11 +276,11 @@ class _Roles:
         """Refuse a gallery without rows to train on, with the command that trains on the gallery."""
         if found.of_all_rows or found.features("train") or not found.features("gallery"):
             return
-        said = {"test": "test"}
+        word_of = {"test": "test"}
         for part in ("gallery", "test"):
             for key in [*found.features(part).values()][:1]:
-                said[part] = next(word for word in words[key] if PART_OF.get(word) == part)
-        options = {"train": said["gallery"], "gallery": said["gallery"], "test": said["test"]}
+                word_of[part] = next(word for word in words[key] if PART_OF.get(word) == part)
+        options = {"train": word_of["gallery"], "gallery": word_of["gallery"], "test": word_of["test"]}
         raise DataError(
             f"{self.path}: no train features, but a gallery; to train on it: {self.command} "
             + " ".join(f"--split {part}={word}" for part, word in options.items())

@@ -36,7 +36,7 @@ _BUILTINS: Final = {"__build_class__": __build_class__, "__import__": __import__
 """What a class statement and Python's generic types need; no expression may name them."""
 
 
-_PLACE: Final[dict[str, Any]] = {"lineno": 1, "col_offset": 0}
+_POSITION: Final[dict[str, Any]] = {"lineno": 1, "col_offset": 0}
 """Of statements and expressions that are added."""
 
 
@@ -199,7 +199,7 @@ class _Module(_Names):
         if node.keywords:
             raise NotLiteral(f"class {node.name} has keywords")
         _require_literal(*node.bases, *node.decorator_list)
-        document = ast.Constant(ast.get_docstring(self.tree), **_PLACE)
+        document = ast.Constant(ast.get_docstring(self.tree), **_POSITION)
         body = [part for statement in node.body for part in self._kept(statement, bool(node.decorator_list))]
         body.append(_assign("_module_doc", value=document))
         found = copy(node)
@@ -233,12 +233,12 @@ class _Module(_Names):
 
 def _assign_stub(name: str, stub: str = "_stub") -> ast.Assign:
     """Return the statement that gives a stub to a name."""
-    return _assign(name, value=ast.Name(stub, ast.Load(), **_PLACE))
+    return _assign(name, value=ast.Name(stub, ast.Load(), **_POSITION))
 
 
 def _assign(*names: str, value: ast.expr) -> ast.Assign:
     """Return the statement that gives a value to names."""
-    return ast.Assign([ast.Name(name, ast.Store(), **_PLACE) for name in names], value, **_PLACE)
+    return ast.Assign([ast.Name(name, ast.Store(), **_POSITION) for name in names], value, **_POSITION)
 
 
 def _nodes(*roots: ast.AST) -> list[ast.AST]:

@@ -165,12 +165,12 @@ def test_ranks_are_drawn_only_where_enough_datasets_could_distinguish_methods(fi
     assert "DRCL" in picture.alt
     assert critical_diagrams(report_data(ROSTER, ("a", "b"), seeds=1)) == []
     about = BlockKey("real", "quick", "cpu", "", "map@all", "best")
-    for methods, datasets, told in ((16, 2, False), (16, 3, True), (3, 2, False)):
+    for methods, datasets, enough in ((16, 2, False), (16, 3, True), (3, 2, False)):
         scores = np.random.default_rng(0).random((methods, datasets))
         names, sets = (tuple(map(str, range(count))) for count in (methods, datasets))
         found = dataset_tests_of(Block(about, names, "0", sets, scores, (1, 1), ()))
         assert found is not None
-        assert can_distinguish(found) is told
+        assert can_distinguish(found) is enough
 
 
 def test_the_stepped_lines_of_costs_begin_at_the_lower_end_of_the_axis() -> None:
