@@ -8,19 +8,20 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 OLDEST := $(OLDEST_VENV)/bin/python
 JOBS ?= 2
-# One more than the cores: many tests wait for processes.
-TEST_JOBS ?= $(shell expr $(JOBS) + 1)
+# Each process collects all tests: one more than the cores takes longer, although some tests wait.
+TEST_JOBS ?= $(JOBS)
 DATA ?= data
 
 # Without compiled files every process that a run or a test starts would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test coverage test-all test-oldest test-wheel drill mutants lint bench gpu versions docs tune study clean help
+.PHONY: run test coverage test-browser test-all test-oldest test-wheel drill mutants lint bench gpu versions docs tune study clean help
 
 help:
 	@echo "make run       set up, run all methods on all datasets, write the reports"
 	@echo "make test      set up, lint, type-check, run the tests"
 	@echo "make coverage  run the tests, and print the share of lines that they run"
+	@echo "make test-browser  the page of the report in a Chromium"
 	@echo "make test-all  the same as make test, with the long tests"
 	@echo "make test-oldest  the tests with the oldest supported versions, on Python 3.10"
 	@echo "make test-wheel   the tests with an installed wheel, without the sources of the clone"
@@ -66,6 +67,9 @@ test: lint
 coverage: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist worksteal --cov --cov-report=term --cov-fail-under=95
 
+test-browser: $(VENV)/.dev-ready
+	$(BIN)/python -m pytest -q -m browser tests/report/page
+
 test-all: lint $(VENV)/.slow-oracles-ready
 	$(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist worksteal -m "slow or not slow"
 
@@ -89,7 +93,7 @@ test-wheel: $(VENV)/.dev-ready
 	$(WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt "$$(ls build/release/*.whl)[tests]"
 	mkdir -p build/wheel-tests
 	cp -R tests docs .github *.md *.txt CITATION.cff LICENSE MANIFEST.in NOTICE pyproject.toml Makefile build/wheel-tests
-	cd build/wheel-tests && $(abspath $(WHEEL_VENV))/bin/python -m pytest -q -p tests.installed -n $(TEST_JOBS) --dist worksteal -m "not slow and not drill and not clone"
+	cd build/wheel-tests && $(abspath $(WHEEL_VENV))/bin/python -m pytest -q -p tests.installed -n $(TEST_JOBS) --dist worksteal -m "not slow and not drill and not browser and not clone"
 
 drill: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest -q tests -m drill

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 OPTIONS: Final = (
     *("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"),
-    *("-m", "not slow and not drill and not cuda"),
+    *("-m", "not slow and not drill and not browser and not cuda"),
 )
 """A process that is forked after torch was imported cannot use a GPU."""
 LIMITS: Final = (300, 1800)

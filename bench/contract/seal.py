@@ -143,11 +143,14 @@ def _marker_above() -> str:
     """Return the marker of a process above this one that is sealed; empty without one."""
     process = os.getppid()
     while process > 0:
+        folder = f"/proc/{process}/fd"
+        files: list[str] = []
         with suppress(OSError):
-            for file in Path(f"/proc/{process}/fd").iterdir():
-                with suppress(OSError):  # it was closed meanwhile
-                    if str(file.readlink()).startswith(f"/memfd:{SEAL_VARIABLE} "):
-                        return os.fsdecode(file.read_bytes())
+            files = os.listdir(folder)  # noqa: PTH208  pathlib takes four times as long for hundreds of files
+        for file in files:
+            with suppress(OSError):  # it was closed meanwhile
+                if os.readlink(f"{folder}/{file}").startswith(f"/memfd:{SEAL_VARIABLE} "):  # noqa: PTH115
+                    return os.fsdecode(Path(folder, file).read_bytes())
         try:
             # After the name, which may contain anything: state and parent.
             process = int(Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[1])

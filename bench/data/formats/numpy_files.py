@@ -109,6 +109,7 @@ class Npz(ArrayFile):
         """Open the archive and read its table of contents."""
         super().__init__(path)
         found: dict[str, Any] = {}
+        self._members: dict[str, _Member] = {}
         with blamed(str(path)):
             self._archive = zipfile.ZipFile(path)
             members = self._archive.namelist()
@@ -140,9 +141,12 @@ class Npz(ArrayFile):
         self._archive.close()
 
     def _member(self, key: str) -> _Member:
-        """Return a member of the archive, its header read."""
-        info = self._archive.getinfo(f"{key}.npy")
-        return _Member(partial(self._archive.open, info), info.file_size, info.compress_size, self.where(key))
+        """Return a member of the archive; its header is read once."""
+        if key not in self._members:
+            info, where = self._archive.getinfo(f"{key}.npy"), self.where(key)
+            opener = partial(self._archive.open, info)
+            self._members[key] = _Member(opener, info.file_size, info.compress_size, where)
+        return self._members[key]
 
     def _shape(self, key: str) -> tuple[int, ...]:
         """Return the shape that a header states, or that of the sparse matrix."""

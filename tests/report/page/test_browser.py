@@ -21,9 +21,12 @@ DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 EMOJI, MANY = "table[id^=emoji][id*='map@all']", "table[id^=many][id*='map@all']"
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium on the PATH; on Debian: apt-get install chromium"
-)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium on the PATH; on Debian: apt-get install chromium"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
