@@ -127,6 +127,25 @@ def test_floats_without_ties_agree_within_a_millionth_and_need_no_host_values(de
         assert np.nanmean(found[name]) == pytest.approx(np.nanmean(values), abs=1e-6)
 
 
+@DEVICES
+def test_small_distances_far_from_the_origin_are_distinguished(device: str) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        (rng.standard_normal((n, 40)) * 1e-3 + np.linspace(0.1, 300, 40)).astype(np.float32)
+        for n in (20, 300)
+    ]
+    labels = [rng.integers(0, 4, len(part)) for part in rows]
+    tensors = [torch.as_tensor(part, device=device) for part in rows]
+    scale, sets = (
+        scale_of("euclidean", tensors),
+        [label_sets(known, len(known), "labels") for known in labels],
+    )
+    queries, gallery = (DeviceSide.of_rows(*one, scale) for one in zip(tensors, sets, strict=True))
+    found = evaluate_on_device(queries, gallery, [Protocol()])["map@all"]
+    exact = average_precision(rows[0], rows[1], labels[0], labels[1], similarity="euclidean")
+    np.testing.assert_allclose(found, exact, atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("offered", [[0, 0, 0, 1], [0, 1, 1, 1]])
 def test_ties_that_leave_a_value_linear_need_no_host_values(offered: list[int]) -> None:
     rows = np.repeat(np.eye(2, dtype=np.float32), 2, axis=0)

@@ -17,6 +17,7 @@ from bench.evaluation import (
     precision_at_k,
     precision_recall,
     rank_embeddings,
+    rank_similarities,
 )
 from bench.evaluation.inputs import check_similarities
 
@@ -170,6 +171,28 @@ def test_embeddings_of_a_method_are_refused_with_the_modality_named(rows: Any, n
     if "row 7" in noun:
         with pytest.raises(RefusedEmbeddings, match=noun):
             average_precision(QUERIES, rows, WANTED, OFFERED)
+
+
+@pytest.mark.parametrize(
+    "rank",
+    [
+        lambda *labels: rank_embeddings(np.eye(4), np.eye(4), *labels),
+        lambda *labels: rank_similarities(np.eye(4), *labels),
+    ],
+)
+def test_class_numbers_are_not_compared_with_label_matrices(rank: Any) -> None:
+    several = np.eye(3, dtype=int)[[0, 1, 2, 0]]
+    with pytest.raises(UsageError, match="labels"):
+        rank([0, 1, 2, 0], several)
+    with pytest.raises(UsageError, match="labels"):
+        rank(several, np.pad(several, ((0, 0), (0, 1))))
+
+
+def test_a_row_of_zeros_is_an_ordinary_row_under_distances() -> None:
+    rows = [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
+    assert check_embeddings("text", rows, 3, "euclidean").shape == (3, 2)
+    with pytest.raises(RefusedEmbeddings, match="collapsed"):
+        check_embeddings("text", rows, 3)
 
 
 def test_one_row_cannot_be_collapsed() -> None:

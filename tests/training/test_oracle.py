@@ -207,12 +207,14 @@ def test_what_belongs_to_a_method_is_put_back_in_the_same_objects() -> None:
     method: Any = Classifier()
     inner: list[Any] = [torch.zeros(2), np.zeros(2), (np.zeros(2),)]
     loose = nn.BatchNorm1d(2)
+    weight = loose.weight
     method.cache = cache = {"inner": inner, "words": {"a"}}
     with unchanged(method, [loose]):
         inner[0] += 1
         inner[1] += 1
         inner[2][0][:] = 1
         inner.append("more")
+        weight.data += 1
         cache["words"].add("b")  # type: ignore[attr-defined]
         cache["new"] = 1  # type: ignore[assignment]
         method.cache, method.fresh = {}, True
@@ -225,4 +227,6 @@ def test_what_belongs_to_a_method_is_put_back_in_the_same_objects() -> None:
     assert len(inner) == 3
     assert cache == {"inner": inner, "words": {"a"}}
     assert loose.training
+    assert loose.weight is weight
+    assert weight.tolist() == [1.0, 1.0]
     assert float(loose.running_mean.abs().sum()) == 0.0  # type: ignore[union-attr]
