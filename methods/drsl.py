@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, mse_loss
 
 from bench import training as t
-from bench.contract import Array
 
 BLOCK_NUMBERS = 1 << 18
 """Size of a block of hidden units when many pairs are scored, 1 MB: it stays in a core's cache."""
@@ -60,7 +59,9 @@ class DRSL(t.DeepMethod):
         scores = self.scorer(*z.values())
         return relation_loss(scores, (y_1 @ y_2.T > 0).to(scores.dtype))
 
-    def similarity(self, query_modality: str, queries: Array, gallery_modality: str, gallery: Array) -> Array:
+    def similarity(
+        self, query_modality: str, queries: t.Array, gallery_modality: str, gallery: t.Array
+    ) -> t.Array:
         """Return the learned score of every pair, ``(n_queries, n_gallery)``; memory is bounded."""
         left, right = (
             torch.from_numpy(self.embed(name, rows)).to(self.context.device)

@@ -181,7 +181,7 @@ class Blurs(_Probe):
 
     def embed(self, modality: str, features: Array) -> Array:
         rows = super().embed(modality, features)
-        return np.asarray(rows + 1e-3 * np.random.normal(size=rows.shape))
+        return np.asarray(rows + 1e-4 * np.random.normal(size=rows.shape))
 
     def notes(self) -> Mapping[str, Any]:
         return {"drawn": self.drawn}

@@ -196,8 +196,14 @@ def _representatives(rows: _Rows, labels: Labels) -> set[RowKey]:
 
     That is the row with the settings that were usual when it was made, or, where that is unknown, with the
     only settings that there are. Of several, as after a change of the code or of a settings file, a row with
-    a result comes first, then that of most modalities, then that of a single thread, then the last made.
+    a result comes first, then that of the modalities that most methods have in common, of these the largest
+    set, then that of a single thread, then the last made.
     """
+    sets = {
+        key: frozenset(name for each in members for name in each.identity.modalities)
+        for key, members in rows.items()
+    }
+    shared = Counter(present for _, present in {(key.method, present) for key, present in sets.items()})
     best: dict[tuple[str, ...], tuple[tuple[Any, ...], RowKey]] = {}
     settings: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for key in rows:
@@ -207,9 +213,10 @@ def _representatives(rows: _Rows, labels: Labels) -> set[RowKey]:
         known = [(record, is_as_usual(record, labels)) for record in members]
         usual = [record for record, as_usual in known if as_usual or (as_usual is None and only)]
         if usual:
-            modalities = {name for record in members for name in record.identity.modalities}
+            present = sets[key]
+            common = shared[present], len(present), sorted(present)
             done = any(record.status == "done" for record in members)
-            rank = (done, len(modalities), key.threads == 1, max(map(made, usual))), key
+            rank = (done, common, key.threads == 1, max(map(made, usual))), key
             best[key[:2]] = max(best.get(key[:2], rank), rank)
     return {key for _, key in best.values()}
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -85,13 +86,30 @@ class Filter:
         """Refuse names that fit no record.
 
         Raises:
-            UsageError: for such a method, dataset, variant or condition; suggests near misses.
+            UsageError: for such a value of a field; suggests near misses.
         """
-        for what in ("method", "dataset", "variant", "condition"):
-            for word in getattr(self, f"{what}s"):
-                if not Filter(**{f"{what}s": [word]}).of(records):
-                    known = {getattr(record.identity, what) or CLEAN for record in records}
+        for field, (what, attribute) in _FIELDS.items():
+            for word in getattr(self, field):
+                if not Filter(**{field: [word]}).of(records):
+                    known = {getattr(record.identity, attribute) or CLEAN for record in records}
                     raise unknown(f"{what} in these records", word, known)
+        if self.seeds and not Filter(seeds=self.seeds).of(records):
+            known = {str(record.identity.seed) for record in records}
+            raise unknown("seed in these records", ", ".join(map(str, self.seeds)), known)
+        if self.modalities and not Filter(modalities=self.modalities).of(records):
+            known = {"+".join(record.identity.modalities) for record in records}
+            raise unknown("set of modalities in these records", "+".join(self.modalities), known)
+
+
+_FIELDS: Final = {
+    "methods": ("method", "method"),
+    "datasets": ("dataset", "dataset"),
+    "variants": ("variant", "variant"),
+    "kinds": ("kind of data", "data_kind"),
+    "profiles": ("profile", "profile"),
+    "conditions": ("condition", "condition"),
+}
+"""Fields of `Filter` whose values are checked one by one, and the attribute of a record's identity."""
 
 
 class Results:
@@ -190,7 +208,7 @@ def results(
         variants: ``full``, or names or globs of ablations.
         kinds: ``real`` or ``look-alike``.
         profiles: ``quick`` or ``paper``.
-        modalities: only cells of exactly these modalities.
+        modalities: only cells of exactly these modalities, separated by commas or as in the frame by ``+``.
         seeds: seed indices.
         conditions: ``clean``, or ids or globs, such as ``label-noise@*``.
         protocols: ids or globs, with or without ``/gallery``; cells without a result are kept.
@@ -198,19 +216,27 @@ def results(
             the rule of each record.
 
     Raises:
-        UsageError: if the folder has no records, or none of such a method, dataset, variant or protocol.
+        UsageError: if the folder has no records, or none for a value of an argument; suggests near misses.
     """
     records, problems = _sound(Store(Path(path)))
     for sentence in problems:
         warnings.warn(f"left out: {sentence}", stacklevel=2)
     if not records:
         raise UsageError(f"no records in {path}; make some with: python -m bench run --results {path}")
+    if isinstance(modalities, str):
+        modalities = modalities.replace("+", ",")  # as in the frame
     words = map(words_of, (methods, datasets, variants, kinds, profiles, modalities, conditions))
     names = ("methods", "datasets", "variants", "kinds", "profiles", "modalities", "conditions")
-    chosen = Filter(
-        seeds=[seeds] if isinstance(seeds, int) else seeds, **dict(zip(names, words, strict=True))
-    )
+    chosen = Filter(seeds=_seeds_of(seeds), **dict(zip(names, words, strict=True)))
     return frame_of(records, chosen, words_of(protocols), selection)
+
+
+def _seeds_of(given: Any) -> list[int]:
+    """Return seed indices from a number or several; raises UsageError for anything else."""
+    try:
+        return [int(seed) for seed in ([given] if isinstance(given, str | Integral) else given)]
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"seeds are a number or several, not {given!r}") from error
 
 
 def _sound(store: Store) -> tuple[list[Record], list[str]]:
@@ -245,6 +271,9 @@ def frame_of(
     """
     results, chosen = Results(records), chosen or Filter()
     chosen.require_known(records)
+    rules_known = ("best", "every", "last", "oracle")
+    if selection not in (None, *rules_known):
+        raise unknown("selection", str(selection), rules_known)
     frame = results.frame[results.frame["record"].isin({each.digest for each in chosen.of(records)})]
     if selection != "every":
         rules = {digest: each.result.selection for digest, each in results.by_digest.items() if each.result}
@@ -304,5 +333,7 @@ def _is_of_data(cell: Identity, word: str) -> bool:
 
 def words_of(given: str | Sequence[str]) -> list[str]:
     """Return names from one text or several, which commas separate."""
-    parts = [given] if isinstance(given, str) else given
+    parts = [given] if isinstance(given, str) else given or ()
+    if not all(isinstance(part, str) for part in parts):
+        raise UsageError(f"expected a name or several, not {given!r}")
     return [word.strip() for part in parts for word in part.split(",") if word.strip()]

@@ -109,7 +109,13 @@ class Table:
     rows: tuple[Row, ...]  # in the roster's order
     reference: str = ""  # label of the row that marks refer to; empty where nothing was tested
     one_seed: bool = False  # whether a comparison with it has a single seed: the two rows share no more
-    effective: str = ""  # level of the condition that the training rows reached; empty for clean data
+    reached: tuple[float | str, ...] = ()  # lowest and highest level of training rows; empty for clean data
+
+    @property
+    def effective(self) -> str:
+        """Return the levels that the training rows reached as a text; empty for clean data."""
+        words = (level if isinstance(level, str) else f"{level:.3g}" for level in self.reached)
+        return " to ".join(dict.fromkeys(words))
 
     @property
     def lower_is_better(self) -> bool:
@@ -139,21 +145,21 @@ def tables_of(results: Results, protocols: Sequence[str], selection: str = "best
     tables = []
     for data, groups in results.groups.items():
         members = [record for group in groups for record in group.records]
-        directions, effective = directions_of(groups, results.labels), _effective_level(members)
+        directions, reached = directions_of(groups, results.labels), _reached_levels(members)
         for protocol in (results.protocol_id(data, name) for name in protocols):
             rows = rows_of(results, groups, directions, protocol, selection)
             columns = (*directions, AVERAGE)
-            tables.append(Table(data, protocol, selection, columns, tuple(rows), effective=effective))
+            tables.append(Table(data, protocol, selection, columns, tuple(rows), reached=reached))
     return tables
 
 
-def _effective_level(records: Sequence[Record]) -> str:
-    """Return the level of a condition that records reached, from lowest to highest; empty for clean data."""
+def _reached_levels(records: Sequence[Record]) -> tuple[float | str, ...]:
+    """Return the lowest and the highest level of a condition that records reached; none for clean data."""
     found = {record.result.effective for record in records if record.result is not None}
     levels = sorted(level for level in found if isinstance(level, float | int))
     if not levels:
-        return next((level for level in found if isinstance(level, str)), "")
-    return " to ".join(dict.fromkeys(f"{level:.3g}" for level in (levels[0], levels[-1])))
+        return tuple(level for level in found if isinstance(level, str))[:1]
+    return tuple(dict.fromkeys((levels[0], levels[-1])))
 
 
 def directions_of(groups: Sequence[RowGroup], labels: Labels) -> list[Direction]:

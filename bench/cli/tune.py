@@ -16,6 +16,7 @@ from bench.cli.executor_options import DeviceOptions, LocalMachine, kind_of
 from bench.cli.formatting import and_more, say
 from bench.cli.options import Count, DataOption, FilePath, ResultsOption, Threads, make_command
 from bench.cli.run import name_left_out
+from bench.contract.errors import UsageError
 from bench.execution.data_check import Sources, describe_sources
 from bench.execution.progress import LeftOut, Waiting
 from bench.execution.tasks import Notice
@@ -26,7 +27,7 @@ from bench.experiment.selection import parse_seeds, select_datasets, select_meth
 from bench.experiment.stale import made_by_other_code
 from bench.experiment.tuning import Search
 from bench.plural import counted
-from bench.records import Trial, TrialStore
+from bench.records import StoreError, Trial, TrialStore
 from bench.records.trials import Pruner, Sampler
 from bench.report.writers import csv
 
@@ -110,11 +111,19 @@ def command(
 
 
 def _sources(wanted: TuneOptions, context: RunContext, results: Path) -> Sources:
-    """Return the datasets, and name those that are left out; raises UsageError if there is no such one."""
+    """Return the datasets, and name those that are left out; make the folder of the trials.
+
+    Raises:
+        UsageError: if there is no such dataset, or the folder cannot be made.
+    """
     given = select_datasets(wanted.datasets, lambda _: False)
     limits = {"timeout": context.seconds, "max_memory": context.max_memory}
     sources = describe_sources(given, context.data_dir, wanted.profile, results, **limits)
     name_left_out(sources.damaged)
+    try:
+        TrialStore(results).prepare()
+    except StoreError as error:
+        raise UsageError(str(error)) from error
     return sources
 
 

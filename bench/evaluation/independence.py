@@ -21,7 +21,10 @@ SAMPLE: Final = 64
 """Rows per modality that `check_independence` tests."""
 
 TOLERANCE: Final = 1e-3
-"""Relative to the largest entry: matrix products of other shapes round in other positions."""
+"""Relative to the range of a column: matrix products of other shapes round in other positions."""
+
+ROUNDING: Final = 1e-5
+"""Relative to a column's largest entry and to the range of the widest column, for columns of little range."""
 
 
 def embed_rows(method: Method, modality: str, features: Array) -> Array:
@@ -98,7 +101,7 @@ def check_embedding(method: Method, name: str, modality: Modality) -> None:
         return
     for rows in _requests(len(modality)):
         part = method.embed(name, modality.take(rows).features)
-        _require_equal(whole[rows], part, f"rows of {name} are embedded", "embed")
+        _require_equal(whole, rows, part, f"rows of {name} are embedded", "embed")
 
 
 def check_similarity(method: Method, query: tuple[str, Modality], gallery: tuple[str, Modality]) -> None:
@@ -116,7 +119,7 @@ def check_similarity(method: Method, query: tuple[str, Modality], gallery: tuple
         chosen = queries.take(rows).features, items.take(order).features
         part = method.similarity(query_name, chosen[0], item_name, chosen[1])
         what = f"queries of {query_name} and items of {item_name} are compared"
-        _require_equal(whole[np.ix_(rows, order)], part, what, "similarity")
+        _require_equal(whole[:, order], rows, part, what, "similarity")
 
 
 def _requests(count: int) -> list[Indices]:
@@ -125,16 +128,28 @@ def _requests(count: int) -> list[Indices]:
     return [order[:size] for size in dict.fromkeys((count, -(-count // 3), 1))]
 
 
-def _require_equal(expected: Array, answer: Any, what: str, where: str) -> None:
-    part = to_array(answer)
+def _require_equal(whole: Array, rows: Indices, answer: Any, what: str, where: str) -> None:
+    """Compare some rows of a matrix with those that were asked for apart.
+
+    A large constant in a column hides no difference: it changes neither distances nor the order of items.
+    """
+    part, expected = to_array(answer), whole[rows].astype(np.float64)
     if part.shape != expected.shape:
         raise PluginError(f"{what} in shape {part.shape}, not {expected.shape}, when fewer are asked for")
-    comparable = np.isfinite(expected) & np.isfinite(part)
-    largest = float(np.abs(expected[comparable], dtype=np.float64).max(initial=0.0))
-    difference = np.abs(expected[comparable].astype(np.float64) - part[comparable]).max(initial=0.0)
-    if not difference <= TOLERANCE * largest:
+    if np.isnan(whole).any():
+        return
+    finite = np.isfinite(whole)
+    low = whole.min(axis=0, where=finite, initial=np.inf).astype(np.float64)
+    high = whole.max(axis=0, where=finite, initial=-np.inf).astype(np.float64)
+    low, high = (np.where(finite.any(axis=0), side, 0.0) for side in (low, high))
+    spread = high - low
+    allowed = TOLERANCE * spread + ROUNDING * (np.maximum(high, -low) + spread.max(initial=0.0))
+    with np.errstate(invalid="ignore"):  # of infinite entries, which have to be equal
+        apart = ~((part == expected) | (np.abs(part - expected) <= allowed))
+    if apart.any():
+        row, column = np.argwhere(apart)[0]
         raise PluginError(
-            f"{what} differently beside other rows or in another order, by up to {difference:.3g} where the "
-            f"largest value is {largest:.3g}; {where} may use no batch statistics (switch networks to "
-            "eval()), no row numbers and no random draws"
+            f"{what} differently beside other rows or in another order: {part[row, column]:.6g} instead of "
+            f"{expected[row, column]:.6g} in column {column}, of range {spread[column]:.3g}; {where} may "
+            "use no batch statistics (switch networks to eval()), no row numbers and no random draws"
         )

@@ -199,7 +199,7 @@ def _rank(folder: Path) -> int:
 
 def _sentence(folder: Path, error: Damaged) -> str:
     """Return an error of a record with its folder and advice."""
-    advice = "remove the folder, or run the cell again, which replaces it"
+    advice = "remove the folder, and run the cell again"
     if isinstance(error, Newer):
         advice = "use the version that made it, or another results folder"
     return printable(f"{folder}: {error}; {advice}")

@@ -4,7 +4,7 @@ A deep method derives from `DeepMethod` and states its networks, how a batch is 
 file needs one import besides torch: ``from bench import training as t``.
 """
 
-from bench.contract import Context, Unsupported, card, setting
+from bench.contract import Array, Context, Unsupported, card, setting
 from bench.data.scaling import Scaling
 from bench.training.batches import AlignedPairs, ClassCovering, Independent, Joint, Plan, Rows
 from bench.training.data import Batch, DeviceSplit, on_device

@@ -329,7 +329,13 @@ class DeepMethod(Method):
             kept.restore(rule if rule in kept.states else "best")
 
     def stored_state(self) -> State:
-        """Return the scaling, and all modules among the attributes in their present state."""
+        """Return the scaling, and all modules among the attributes in their present state.
+
+        Raises:
+            Unsupported: if `stages` makes the modules, which only `build` can make again.
+        """
+        if type(self).build is DeepMethod.build and "encoders" not in vars(self):
+            raise Unsupported(f"{self.card.title} cannot be stored: stages makes its modules, not build")
         state = state_of(self, self._outline)
         arrays = {**state.arrays}
         for name, scaler in self._scalers.items():

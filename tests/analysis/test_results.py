@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import bench
@@ -106,6 +107,35 @@ def test_a_name_that_fits_no_record_is_refused_with_a_suggestion() -> None:
             Filter(**words).require_known(RECORDS)
     with pytest.raises(UsageError, match="protocol"):
         frame_of(RECORDS, protocols=["map@al"])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "noun"),
+    [
+        ({"kinds": "nonsense"}, "kind"),
+        ({"profiles": "papr"}, "quick"),
+        ({"modalities": "image+sound"}, "modalities"),
+        ({"seeds": [99]}, "seed"),
+        ({"seeds": "first"}, "seeds"),
+        ({"selection": "bst"}, "best"),
+        ({"methods": ["sm", 3]}, "name"),
+    ],
+)
+def test_an_argument_that_fits_no_record_is_refused(grid: Grid, chosen: dict[str, Any], noun: str) -> None:
+    with pytest.raises(UsageError, match=noun):
+        bench.results(grid.results, **chosen)
+
+
+def test_seeds_are_numbers_of_any_kind_and_modalities_are_written_as_in_the_frame(grid: Grid) -> None:
+    everything = bench.results(grid.results, methods="mcca")
+    sets = {*everything["modalities"]}
+    given: list[Any] = [0, "0", np.int64(0), np.arange(1), [0]]
+    for seeds in given:
+        found = bench.results(grid.results, methods="mcca", seeds=seeds)
+        assert {*found["seed"]} == {0}
+    for together in sets:
+        found = bench.results(grid.results, methods="mcca", modalities=together)
+        assert {*found["modalities"]} == {together}
 
 
 def test_labels_differ_also_from_those_that_a_filter_leaves_out() -> None:

@@ -129,6 +129,14 @@ def test_the_row_of_most_modalities_represents_the_method() -> None:
     ]
 
 
+def test_rows_of_the_modalities_that_most_methods_have_represent_them() -> None:
+    wide, shared = ("image", "text", "audio"), ("image", "text", "video")
+    records = [done(0.9, modalities=wide), done(0.1, modalities=shared, seed=1)]
+    records += [done(method="mrl", modalities=shared), done(method="mars", modalities=shared)]
+    usual = {found.label: found.usual for found in table(records).rows if "DRCL" in found.label}
+    assert usual == {"DRCL [image+text+audio]": False, "DRCL [image+text+video]": True}
+
+
 def test_pairs_of_modalities_make_up_one_row_whose_average_needs_all_of_them() -> None:
     records = [done({p: 0.2, p[::-1]: 0.4}, modalities=p) for p in PAIRS]
     full = row(records).entries

@@ -48,12 +48,20 @@ def test_rows_that_are_treated_one_by_one_are_accepted_up_to_rounding(method: As
         lambda rows: rows - rows.mean(axis=0),
         lambda rows: rows + np.arange(len(rows))[:, None],
         lambda rows: rows + (len(rows) == 1),
+        lambda rows: np.where(len(rows) == 1, np.nan, rows),
+        lambda rows: np.where(np.arange(len(rows))[:, None] == len(rows) // 3, -np.inf, rows),
         _where_few(2e-3),
     ],
 )
 def test_batch_statistics_positions_and_sizes_are_refused(kind: type[Embeds], rule: Rule) -> None:
     with pytest.raises(PluginError, match="of image"):
         check(kind(rule))
+
+
+def test_a_large_constant_column_hides_nothing() -> None:
+    check(Embeds(lambda rows: np.c_[rows, np.full(len(rows), 5e3)]))
+    with pytest.raises(PluginError, match="of image"):
+        check(Embeds(lambda rows: np.c_[rows - rows.mean(axis=0), np.full(len(rows), 5e3)]))
 
 
 def _shifted(rows: Array) -> Array:

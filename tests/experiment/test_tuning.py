@@ -159,6 +159,13 @@ def test_a_full_disk_under_the_trials_is_one_sentence(
     assert list((tmp_path / "trials").glob("*.json")) == []
 
 
+def test_a_folder_that_cannot_be_made_is_wrong_usage(small: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    tuning = say("tune", "--methods", "sm", "--datasets", small, "--results", tmp_path / "file" / "results")
+    tuning.check(2)
+    assert "file" in tuning.err
+
+
 def test_what_a_trial_prints_and_why_it_failed_goes_to_its_log(
     small: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench import registry
 from bench import training as t
-from bench.contract import PluginError
+from bench.contract import PluginError, Unsupported
 from tests.methods.small_splits import separable
 
 PAIRS = separable({"image": 24, "text": 24}, pairing="natural")
@@ -80,6 +80,11 @@ def test_the_front_door_gives_the_same_bytes_as_stages_put_together_by_hand() ->
         assert_array_equal(front.embed(name, part.features), back.embed(name, part.features))
     assert front.trace.trace.rows == back.trace.trace.rows
     assert front.notes() == back.notes()
+
+
+def test_a_method_whose_stages_make_its_modules_cannot_be_stored() -> None:
+    with pytest.raises(Unsupported, match="stages"):
+        fitted(InStages()).stored_state()
 
 
 def test_modalities_that_train_apart_select_and_learn_apart() -> None:

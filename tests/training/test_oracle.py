@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Set
 from contextlib import nullcontext
 from dataclasses import replace
@@ -230,3 +231,48 @@ def test_what_belongs_to_a_method_is_put_back_in_the_same_objects() -> None:
     assert loose.weight is weight
     assert weight.tolist() == [1.0, 1.0]
     assert float(loose.running_mean.abs().sum()) == 0.0  # type: ignore[union-attr]
+
+
+class Counter:
+    made = 0
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+COUNTED = [0]
+
+
+def count(counter: Counter) -> None:
+    counter.count += 1
+    Counter.made += 1
+    COUNTED[0] += 1
+    globals()["FRESH"] = True
+
+
+class Counting(Classifier):
+    def __init__(self) -> None:
+        super().__init__()
+        self.counter, self.last = Counter(), deque([0.0], maxlen=5)
+        self.numpy, self.torch, self.python = (
+            np.random.default_rng(0),
+            torch.Generator().manual_seed(0),
+            random.Random(0),
+        )
+
+    def draw(self) -> tuple[float, ...]:
+        count(self.counter)
+        self.last.append(self.last[-1] + 1)
+        drawn = float(torch.rand(1, generator=self.torch))
+        return float(self.numpy.random()), drawn, self.python.random(), *self.last, self.counter.count
+
+
+def test_generators_objects_and_variables_of_modules_and_classes_are_put_back() -> None:
+    method = Counting()
+    generator, last = method.numpy, method.last
+    with unchanged(method):
+        first = method.draw()
+        method.draw()
+    assert (method.numpy is generator, method.last is last) == (True, True)
+    assert (Counter.made, COUNTED, "FRESH" in globals()) == (0, [0], False)
+    assert method.draw() == first

@@ -144,17 +144,16 @@ def _reached(found: Sequence[LevelSeries]) -> tuple[str, ...]:
         f"{table.data.condition} {table.effective}"
         for series in found
         for level, table in series.levels.items()
-        if table.effective and not _is_nominal(table.effective, level)
+        if table.reached and not _is_nominal(table.reached, level)
     ]
     return (f"Levels that the training rows reached: {'; '.join(reached)}.",) if reached else ()
 
 
-def _is_nominal(effective: str, level: str) -> bool:
-    """Return whether a level was reached but for the rounding to whole rows."""
-    try:
-        return all(abs(float(word) - float(level)) < 0.005 for word in effective.split(" to "))
-    except ValueError:  # names of modalities
-        return effective == level
+def _is_nominal(reached: Sequence[float | str], level: str) -> bool:
+    """Return whether a level was reached but for the rounding to whole rows; it may be a modality's name."""
+    return all(
+        value == level if isinstance(value, str) else abs(value - float(level)) < 0.005 for value in reached
+    )
 
 
 def _choice_exhibits(data: ReportData) -> Iterator[TableExhibit]:
