@@ -151,9 +151,10 @@ def _reached(found: Sequence[LevelSeries]) -> tuple[str, ...]:
 
 def _is_nominal(reached: Sequence[float | str], level: str) -> bool:
     """Return whether a level was reached but for the rounding to whole rows; it may be a modality's name."""
-    return all(
-        value == level if isinstance(value, str) else abs(value - float(level)) < 0.005 for value in reached
-    )
+    try:
+        return all(abs(float(value) - float(level)) < 0.005 for value in reached)
+    except ValueError:  # names of modalities, or of a file's level
+        return reached == (level,)
 
 
 def _choice_exhibits(data: ReportData) -> Iterator[TableExhibit]:
