@@ -8,6 +8,7 @@ from bench.contract import Array, Context, Unsupported, card, setting
 from bench.data.scaling import Scaling
 from bench.training.batches import AlignedPairs, ClassCovering, Independent, Joint, Plan, Rows
 from bench.training.data import Batch, DeviceSplit, on_device
+from bench.training.former import Best, Last, generator, label_network, perceptrons, prototypes
 from bench.training.losses import (
     canonical_correlations,
     class_log_probability,
@@ -44,6 +45,7 @@ from bench.training.settings import DeepSettings, FaithfulTo, PerModality, Selec
 from bench.training.track import (
     BY_LOSS,
     BY_MAP,
+    BY_ORACLE,
     LAST,
     Clock,
     Loss,

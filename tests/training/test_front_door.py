@@ -54,7 +54,9 @@ class InStages(t.DeepMethod):
     def stages(self, train: t.DeviceSplit, context: t.Context) -> Iterator[t.Stage]:
         s = self.settings
         widths = {name: (train.dimension(name), *s.hidden, s.dim) for name in train}
-        self.nets = {name: t.built(partial(t.mlp, widths[name]), context, name) for name in train}
+        self.nets: dict[str, nn.Module] = {
+            name: t.built(partial(t.mlp, widths[name]), context, name) for name in train
+        }
         step = t.Step(self.total, t.adam(t.parameters_of(self.nets.values()), s.lr))
         track = t.Track("joint", [*self.nets.values()], [step], t.Independent(s.batch_size))
         yield t.Stage([track], s.epochs, patience=s.patience)
@@ -80,6 +82,30 @@ def test_the_front_door_gives_the_same_bytes_as_stages_put_together_by_hand() ->
         assert_array_equal(front.embed(name, part.features), back.embed(name, part.features))
     assert front.trace.trace.rows == back.trace.trace.rows
     assert front.notes() == back.notes()
+
+
+class WithFormerNames(InStages):
+    """The same with names that the toolkit had before."""
+
+    def stages(self, train: t.DeviceSplit, context: t.Context) -> Iterator[t.Stage]:
+        s = self.settings
+        self.nets = t.perceptrons(train, s.hidden, s.dim, context)
+        step = t.Step(self.total, t.adam(t.parameters_of(self.nets.values()), s.lr))
+        track = t.Track("joint", [*self.nets.values()], [step], t.Independent(s.batch_size))
+        yield t.Stage([track], s.epochs, rule=t.Best("validation_map", "mAP"), patience=s.patience)
+
+
+def test_former_names_give_the_same_bytes() -> None:
+    former, now = fitted(WithFormerNames()), fitted(InStages())
+    for name, part in PAIRS.items():
+        assert_array_equal(former.embed(name, part.features), now.embed(name, part.features))
+    assert former.trace.trace.rows == now.trace.trace.rows
+    assert t.Last() == t.LAST
+    data, context = t.DeviceSplit(PAIRS, "cpu"), t.Context(scope=("a",))
+    assert t.prototypes(data, 5, context, "centres").weight.shape == (5, data.n_classes)
+    assert t.label_network(data, 4, 5, 2, context).inputs.shape == (data.n_classes, 4)
+    drawn = [torch.rand(1, generator=t.generator(context, "noise")) for _ in range(2)]
+    assert drawn[0] == drawn[1]
 
 
 def test_a_method_whose_stages_make_its_modules_cannot_be_stored() -> None:
