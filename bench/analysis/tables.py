@@ -158,7 +158,7 @@ def _reached_levels(records: Sequence[Record]) -> tuple[float | str, ...]:
     found = {record.result.effective for record in records if record.result is not None}
     levels = sorted(level for level in found if isinstance(level, float | int))
     if not levels:
-        return tuple(level for level in found if isinstance(level, str))[:1]
+        return tuple(sorted(level for level in found if isinstance(level, str)))[:1]
     return tuple(dict.fromkeys((levels[0], levels[-1])))
 
 

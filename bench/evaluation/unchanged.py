@@ -75,7 +75,8 @@ def _kinds(packages: tuple[str, ...]) -> list[_Kind]:
 
     def variables(item: Any) -> dict[str, Any]:
         names = vars(item) if isinstance(item, type) else item.__globals__
-        return {**names} if str(item.__module__).startswith(packages) else {}
+        of_package = str(item.__module__).startswith(packages)
+        return {name: value for name, value in names.items() if of_package and not _is_pythons(name)}
 
     return [
         (
@@ -93,7 +94,7 @@ def _kinds(packages: tuple[str, ...]) -> list[_Kind]:
         (
             type | FunctionType,
             lambda item: _restored_variables(item, variables(item)),
-            lambda item: [value for name, value in variables(item).items() if not name.startswith("__")],
+            lambda item: variables(item).values(),
         ),
     ]
 
@@ -110,6 +111,11 @@ def _kinds_of_torch(torch: Any) -> list[_Kind]:
             _nothing,
         ),
     ]
+
+
+def _is_pythons(name: str) -> bool:
+    """Return whether Python sets a variable of this name, such as the cache of a class's annotations."""
+    return name.startswith("__") and name.endswith("__")
 
 
 def _nothing(_: object) -> tuple[()]:
@@ -145,7 +151,7 @@ def _put_variables(
     before: Mapping[str, Any],
 ) -> None:
     """Give a Python module or a class its former variables, one by one: code of it may be running."""
-    for name in [name for name in present if name not in before]:
+    for name in [name for name in present if name not in before and not _is_pythons(name)]:
         remove(name)
     for name, value in before.items():
         if name not in present or present[name] is not value:

@@ -329,11 +329,7 @@ class DeepMethod(Method):
             kept.restore(rule if rule in kept.states else "best")
 
     def stored_state(self) -> State:
-        """Return the scaling, and all modules among the attributes in their present state.
-
-        Raises:
-            Unsupported: if `stages` makes the modules, which only `build` can make again.
-        """
+        """Return scaling and modules as they are; raises `Unsupported` if `stages` makes the modules."""
         if type(self).build is DeepMethod.build and "encoders" not in vars(self):
             raise Unsupported(f"{self.card.title} cannot be stored: stages makes its modules, not build")
         state = state_of(self, self._outline)
