@@ -36,10 +36,10 @@ from numpy.typing import NDArray
 from bench.contract import Array, Character, DatasetCard, Modality, ModalityCard, Split
 from bench.data.partition import PARTS, RowLimits, apportion, fixed_generator
 
-VERSION = 32
+VERSION = 33
 """Part of every look-alike's fingerprint: raised when any number below or the rule changes."""
 
-DRAW = 21
+DRAW = 26
 """Seed of all draws, chosen as the other constants were (docs/look-alikes.md, "The choice of the draw")."""
 
 CONTENT = 8
