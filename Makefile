@@ -116,9 +116,9 @@ docs: $(VENV)/.run-ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[docs]'
 	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
-# Trials that are there are not made again: remove build/tuning to begin anew.
+# Trials that are there are not made again: remove build/tuning to begin anew. Look-alikes are of another draw than in runs.
 tune: $(VENV)/.dev-ready
-	$(BIN)/python -m bench tune --methods all,extras --datasets emoji,inria_websearch,wikipedia --trials 12 --seeds 2 --jobs $(JOBS) \
+	BENCH_LOOK_ALIKE_DRAW=21 $(BIN)/python -m bench tune --methods all,extras --datasets emoji,inria_websearch,wikipedia --trials 12 --seeds 2 --jobs $(JOBS) \
 		--data build/tuning/no-data --results build/tuning --table build/tuning/quick_trials.csv
 	$(BIN)/python -m tests.methods.take_trials build/tuning/quick_trials.csv
 

@@ -26,6 +26,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import isqrt, log
@@ -33,7 +35,7 @@ from math import isqrt, log
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contract import Array, Character, DatasetCard, Modality, ModalityCard, Split
+from bench.contract import Array, Character, DatasetCard, Modality, ModalityCard, Split, UsageError
 from bench.data.partition import PARTS, RowLimits, apportion, fixed_generator
 
 VERSION = 33
@@ -41,6 +43,8 @@ VERSION = 33
 
 DRAW = 26
 """Seed of all draws, chosen as the other constants were (docs/look-alikes.md, "The choice of the draw")."""
+OTHER_DRAW = "BENCH_LOOK_ALIKE_DRAW"
+"""Environment variable with another seed: the trials that choose settings are made on another draw."""
 
 CONTENT = 8
 """Latent dimensions in which modes differ."""
@@ -112,10 +116,23 @@ def look_alike(card: DatasetCard, limits: RowLimits | None = None) -> dict[str, 
     return {part: _draw_split(card, classes, part, limits) for part in PARTS}
 
 
+def draw() -> int:
+    """Return the seed of all draws: `DRAW`, or the one that the environment states.
+
+    Raises:
+        UsageError: if the variable is no whole number of at most nine digits.
+    """
+    given = os.environ.get(OTHER_DRAW, "").strip() or str(DRAW)
+    if not re.fullmatch("[0-9]{1,9}", given):
+        raise UsageError(f"environment variable {OTHER_DRAW} must be a whole number, not {given!r}; unset it")
+    return int(given)
+
+
 def rule_digest(card: DatasetCard, limits: RowLimits | None = None) -> str:
     """Return the SHA-256 of all that decides a look-alike's bytes, without generating it."""
     facts = {
         "version": VERSION,
+        "draw": draw(),
         "name": card.name,
         "classes": card.n_classes.value,
         "multi_label": card.multi_label,
@@ -131,7 +148,7 @@ def rule_digest(card: DatasetCard, limits: RowLimits | None = None) -> str:
 
 def _draw_classes(card: DatasetCard, count: int) -> _Classes:
     """Draw modes, super-classes and weights of the classes."""
-    generator = fixed_generator("look-alike", DRAW, card.name, "classes")
+    generator = fixed_generator("look-alike", draw(), card.name, "classes")
     n_super = max(2, isqrt(count))
     super_class = generator.permutation(count) % n_super
     shared = _normal(generator, n_super, CONTENT) * np.float32(CLASS_SPREAD * np.sqrt(SUPER_SHARE))
@@ -167,7 +184,7 @@ def _draw_split(card: DatasetCard, classes: _Classes, part: str, limits: RowLimi
         if labels is None or latent is None or not paired:
             rows = (modality.rows.value or UNKNOWN_ROWS)[PARTS.index(part)]
             stream = fixed_generator(
-                "look-alike", DRAW, card.name, part, "pairs" if paired else modality.name
+                "look-alike", draw(), card.name, part, "pairs" if paired else modality.name
             )
             count = rows if limit is None else min(rows, limit)
             content, labels = _draw_samples(classes, count, card.multi_label, stream)
@@ -226,7 +243,7 @@ def _second_classes(
 
 def _observe(card: DatasetCard, modality: ModalityCard, part: str, width: int, latent: Floats) -> Floats:
     """Return features ``(n, width)`` of samples: nuisance, noise, a partly non-linear map, character."""
-    words = ("look-alike", DRAW, card.name, modality.name)
+    words = ("look-alike", draw(), card.name, modality.name)
     shape = fixed_generator(*words, "map", width)
     inputs = latent.shape[1] + SPECIFIC_NUISANCE
     bend = _normal(shape, inputs, HIDDEN) / np.float32(np.sqrt(inputs))

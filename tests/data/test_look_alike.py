@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from bench.contract import Character, DatasetCard, Fact, ModalityCard, Split
+from bench.contract import Character, DatasetCard, Fact, ModalityCard, Split, UsageError
 from bench.data import look_alike
 from bench.data.look_alike import (
     AMBIGUOUS,
@@ -122,6 +122,22 @@ def test_the_rule_s_digest_changes_with_whatever_decides_the_bytes() -> None:
     ]
     assert len(set(digests)) == len(digests)
     assert rule_digest(card()) == rule_digest(replace(card(), title="words change no byte"))
+
+
+def test_the_environment_may_state_another_draw_which_is_other_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, digest = look_alike(card())["test"]["dense"].features, rule_digest(card())
+    monkeypatch.setenv("BENCH_LOOK_ALIKE_DRAW", "26")
+    assert rule_digest(card()) == digest
+    monkeypatch.setenv("BENCH_LOOK_ALIKE_DRAW", "21")
+    assert rule_digest(card()) != digest
+    assert not np.array_equal(look_alike(card())["test"]["dense"].features, usual)
+
+
+@pytest.mark.parametrize("given", ["x", "-1", "2.5", "1" * 10, "²"])
+def test_a_draw_that_is_no_whole_number_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("BENCH_LOOK_ALIKE_DRAW", given)
+    with pytest.raises(UsageError, match="BENCH_LOOK_ALIKE_DRAW"):
+        look_alike(card())
 
 
 def test_features_have_the_character_of_their_kind() -> None:
