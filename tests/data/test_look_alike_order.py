@@ -49,7 +49,8 @@ def test_the_page_s_families_are_in_the_order_of_published_tables(dataset: str) 
         fmean(means[name] for name in names) for names in (UNSUPERVISED, LINEAR, DEEP)
     )
     assert unsupervised < linear < means["sm"] < deep
-    assert means["sm"] < median(means[name] for name in ALL_DEEP)
+    deep_means = [means[name] for name in ALL_DEEP]
+    assert means["sm"] < min(fmean(deep_means), median(deep_means))
     assert tau >= 0.5
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, get_args
@@ -16,6 +17,7 @@ from bench import registry
 from bench.contract import DataKind
 from bench.data import load_dataset
 from bench.experiment.tuning import draw_changes
+from tests.documents import ROOT
 from tests.methods import take_trials
 
 HERE, FOLDER = Path(__file__).parent, take_trials.FOLDER
@@ -195,7 +197,13 @@ def test_what_was_chosen_has_the_highest_validation_map() -> None:
 
 
 @pytest.mark.clone
-def test_the_trials_were_made_on_the_data_that_is_there_now() -> None:
+def test_the_trials_were_made_on_the_data_that_make_tune_would_take_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    other_draw = re.search(r"(\w+)=(\d+) \$\(BIN\)/python -m bench tune", makefile)
+    assert other_draw
+    monkeypatch.setenv(*other_draw.groups())
     for kind, datasets in TUNED_ON.items():
         rows = [row for rows in tried_on(kind).values() for row in rows]
         for dataset in datasets:
