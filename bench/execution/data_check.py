@@ -23,6 +23,7 @@ from bench.data.formats import is_other, require_regular
 from bench.data.given_results import kind_of_given
 from bench.data.loading import is_bundle, source_of
 from bench.data.locations import data_folder, path_of
+from bench.data.look_alike import draw
 from bench.execution.devices import local_slots
 from bench.execution.local import run_local
 from bench.execution.tasks import Task
@@ -315,7 +316,7 @@ class _Cache:
         root = Path(bench.__file__).parent
         code = sorted(path for package in ("contract", "data") for path in (root / package).rglob("*.py"))
         state = hashlib.sha256("\n".join(map(_state, code)).encode()).hexdigest()[:16]
-        self._usual = f"{data_folder(data_dir).resolve()}|{profile}|{bench.__version__}|{state}"
+        self._usual = f"{data_folder(data_dir).resolve()}|{profile}|{bench.__version__}|{state}|{draw()}"
         self._saved: dict[str, CheckedData] = {}
         if self._path is not None:
             with suppress(OSError, *UNREADABLE):  # then all datasets are opened

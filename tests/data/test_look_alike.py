@@ -15,6 +15,7 @@ from bench.data.look_alike import (
     AMBIGUOUS,
     CONTENT,
     DEVIATION,
+    DRAW,
     MODES,
     NEAR,
     _draw_classes,
@@ -126,7 +127,7 @@ def test_the_rule_s_digest_changes_with_whatever_decides_the_bytes() -> None:
 
 def test_the_environment_may_state_another_draw_which_is_other_data(monkeypatch: pytest.MonkeyPatch) -> None:
     usual, digest = look_alike(card())["test"]["dense"].features, rule_digest(card())
-    monkeypatch.setenv("BENCH_LOOK_ALIKE_DRAW", "26")
+    monkeypatch.setenv("BENCH_LOOK_ALIKE_DRAW", str(DRAW))
     assert rule_digest(card()) == digest
     monkeypatch.setenv("BENCH_LOOK_ALIKE_DRAW", "21")
     assert rule_digest(card()) != digest

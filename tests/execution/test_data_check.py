@@ -66,6 +66,21 @@ def test_a_bundle_is_described_once_and_again_when_its_file_changes(tmp_path: Pa
     assert describe(bundle, results) == changed
 
 
+def test_another_draw_of_look_alikes_is_not_taken_from_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fingerprint() -> str:
+        with data_opened_here():
+            found = describe_sources(["wikipedia"], tmp_path, "quick", tmp_path / "r")
+        return found.usable["wikipedia"].fingerprint
+
+    usual = fingerprint()
+    monkeypatch.setenv("BENCH_LOOK_ALIKE_DRAW", "21")
+    assert fingerprint() != usual
+    monkeypatch.delenv("BENCH_LOOK_ALIKE_DRAW")
+    assert fingerprint() == usual
+
+
 def test_a_path_at_which_nothing_is_is_wrong_usage(tmp_path: Path) -> None:
     path = tmp_path / "link.npz"
     path.symlink_to(tmp_path / "absent")
