@@ -34,12 +34,18 @@ of Dask follow, so that there is one cluster: each worker that gets such a test 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collect no garbage while tests are collected: in each process that took most of a second."""
+    """Collect no garbage while tests are collected, and none of what they import ever after."""
     gc.disable()
     try:
         return (yield)
     finally:
+        gc.freeze()
         gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Leave what is in use to the end of the process: a last collection takes seconds in each worker."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -197,7 +197,7 @@ def _representatives(rows: _Rows, labels: Labels) -> set[RowKey]:
     That is the row with the settings that were usual when it was made, or, where that is unknown, with the
     only settings that there are. Of several, as after a change of the code or of a settings file, a row with
     a result comes first, then that of the modalities that most methods have in common, of these the largest
-    set, then that of a single thread, then the last made.
+    set, then that of a single thread, then that of the present code, then the last made.
     """
     sets = {
         key: frozenset(name for each in members for name in each.identity.modalities)
@@ -213,10 +213,10 @@ def _representatives(rows: _Rows, labels: Labels) -> set[RowKey]:
         known = [(record, is_as_usual(record, labels)) for record in members]
         usual = [record for record, as_usual in known if as_usual or (as_usual is None and only)]
         if usual:
-            present = sets[key]
-            common = shared[present], len(present), sorted(present)
+            common = shared[sets[key]], len(sets[key]), sorted(sets[key])
             done = any(record.status == "done" for record in members)
-            rank = (done, common, key.threads == 1, max(map(made, usual))), key
+            present_code = key.code == labels.code(key.method)
+            rank = (done, common, key.threads == 1, present_code, max(map(made, usual))), key
             best[key[:2]] = max(best.get(key[:2], rank), rank)
     return {key for _, key in best.values()}
 

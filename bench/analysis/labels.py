@@ -31,6 +31,7 @@ class Labels:
     modalities: Callable[[str], Sequence[str]]  # modalities of a dataset in its order; empty where unknown
     reference: str = ""  # name of the method that the others are compared with; empty where there is none
     variants: Callable[[str], Mapping[str, Mapping[str, Any]]] = lambda _: {}  # settings by variant
+    code: Callable[[str], str] = lambda _: ""  # present versions of a method's code; empty if it is gone
 
 
 def registry_labels(records: Iterable[Record] = ()) -> Labels:
@@ -40,6 +41,8 @@ def registry_labels(records: Iterable[Record] = ()) -> Labels:
     """
     found, cards = registry.registered(), cards_of(records)
     modalities = {name: [each.name for each in data.card.modalities] for name, data in found.datasets.items()}
+
+    versions = cache(registry.Versions)
 
     @cache  # called for every table
     def usual(method: str, profile: str, dataset: str, kind: DataKind, variant: str) -> dict[str, Any] | None:
@@ -59,6 +62,7 @@ def registry_labels(records: Iterable[Record] = ()) -> Labels:
         modalities=lambda dataset: modalities.get(dataset, ()),
         reference=min(found.methods, key=lambda name: (cards[name].position, name), default=""),
         variants=lambda method: found.methods[method].variants if method in found.methods else {},
+        code=cache(lambda method: versions().code(method)),
     )
 
 

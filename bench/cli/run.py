@@ -44,7 +44,8 @@ class JobOptions:
         retry: Run cells with this status again; may be repeated. failed includes exited, killed, lost and
             disk-full; all is every status but done and skipped; stale means cells that another version of
             the code finished.
-        trace_test: Record the test mAP of every epoch too; the selection rule oracle uses it.
+        trace_test: Fit twice, the second time to record the test mAP of every epoch, from which the
+            selection rule oracle chooses; the results are those of the first fit.
         keep_models: Store the selected state of each cell, for embed and search; finished cells without one
             are run again. See docs/models.md.
         protocols: Further protocols, such as recall@10,ndcg@100, or standard for the usual ones of each

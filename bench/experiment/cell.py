@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -35,7 +35,6 @@ from bench.data.fingerprint import DataChanged
 from bench.evaluation import Evaluation, Protocol, evaluate, expected_random_map
 from bench.evaluation.independence import check_independence
 from bench.evaluation.protocols import usable_protocols
-from bench.evaluation.unchanged import unchanged
 from bench.experiment.conditions import fit, under_condition
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell
@@ -175,7 +174,7 @@ class CellRun:
         """
         identity = self._cell.identity
         dataset = self._load()
-        context = self._method_context(dataset)
+        context = self._method_context()
         method = registry.instantiate(identity.method, identity.settings)
         with self._stage("fit"):
             return method, dataset, fit(method, dataset, identity.condition, context)
@@ -203,10 +202,8 @@ class CellRun:
                     method.restore("best")
                 check_independence(method, dataset.validation)
         chosen = "; ".join(f"{item.rule} = epoch {item.epoch} by {item.criterion}" for item in selected)
-        oracle = any(item.rule == "oracle" for item in selected)
         audit = "test split opened after fit had ended and the selection was written down "
         audit += f"({chosen or 'closed form'})"
-        audit += ", except by the oracle trace that was asked for" if oracle else ""
         print(audit, file=self.log)
         return Selection(method, dataset, train, audit, checkpoints, selected, notes)
 
@@ -357,9 +354,9 @@ class CellRun:
             )
         return dataset
 
-    def _method_context(self, dataset: Dataset) -> Context:
+    def _method_context(self) -> Context:
         identity, limit = self._cell.identity, self._context.seconds
-        context = Context(
+        return Context(
             seed=identity.seed,
             device=self._context.device,
             scope=scope_of(identity),
@@ -368,12 +365,3 @@ class CellRun:
             progress=self._progress,
             trace=self.trace,
         )
-        if not self._context.trace_test:
-            return context
-        test, gallery = opened_test(dataset)
-
-        def oracle(method: Method) -> float:
-            with generators_kept(), unchanged(method):
-                return self._evaluate(method, test, ["map@all"], gallery=gallery).mean()
-
-        return replace(context, oracle=oracle)

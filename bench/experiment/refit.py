@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -232,7 +232,7 @@ def recheck(record: Record, cell: Cell, folder: Path, data_dir: Path, device: st
     assert record.result is not None
     known, rule = record.result, record.result.selection
     context = keeping(RunContext(data_dir=data_dir.resolve(), device=device), known)
-    run = _StoredRun(cell, replace(context, trace_test=False))
+    run = _StoredRun(cell, context)
     run.folder = folder
     found, status, failure = run.attempt(run.result)
     if found is None or failure is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench import registry
 from bench.contract import BenchError
+from bench.data.look_alike import DRAW, OTHER_DRAW, draw
 from bench.evaluation import STANDARD_PROTOCOLS
 from bench.experiment.grid import Cell
 from bench.experiment.sizes import describe_size
@@ -50,7 +51,7 @@ def has_all(result: Result, protocols: Collection[str], *, trace_test: bool) -> 
     Methods in closed form have no trace.
     """
     known = {*(base_of(metric.protocol) for metric in result.metrics), *result.unavailable}
-    traced = result.selection == "none" or any(item.rule == "oracle" for item in result.selected)
+    traced = result.selection == "none" or _is_traced(result)
     return (traced or not trace_test) and known.issuperset(protocols)
 
 
@@ -61,14 +62,20 @@ def keeping(context: RunContext, result: Result | None) -> RunContext:
     further = [base_of(metric.protocol) for metric in result.metrics] + [*result.unavailable]
     known = {rule.id for rule in STANDARD_PROTOCOLS}
     protocols = dict.fromkeys([*context.protocols, *(name for name in further if name not in known)])
-    oracle = any(item.rule == "oracle" for item in result.selected)
-    return replace(context, protocols=tuple(protocols), trace_test=context.trace_test or oracle)
+    return replace(context, protocols=tuple(protocols), trace_test=context.trace_test or _is_traced(result))
+
+
+def _is_traced(result: Result) -> bool:
+    """Return whether a result has the oracle's numbers, or the reason why there are none."""
+    return "oracle" in {*result.refused, *(item.rule for item in result.selected)}
 
 
 def command_for(cell: Cell, context: RunContext) -> str:
     """Return the command line that makes this cell's record again."""
     identity = cell.identity
-    words = ["python", "-m", "bench", "run"]
+    is_other_draw = identity.data_kind == "look-alike" and draw() != DRAW
+    words = [f"{OTHER_DRAW}={draw()}"] if is_other_draw else []
+    words += ["python", "-m", "bench", "run"]
     if cell.file is not None:
         words += [w for path in cell.file.paths for w in ("--embeddings", f"{identity.method}={path}")]
         words += ["--similarity", cell.file.similarity]

@@ -8,13 +8,16 @@ from bench.contract.context import Progress
 from bench.experiment.cell import CellRun, Finished
 from bench.experiment.given import GivenRun
 from bench.experiment.grid import Cell
+from bench.experiment.oracle import OracleRun
 from bench.experiment.run_context import RunContext
 from bench.records.environment import reset_peak_memory
 
 
 def run_of(cell: Cell, context: RunContext, progress: Progress | None = None) -> CellRun:
-    """Return the run of a cell, which fits a method or reads a file of embeddings."""
-    return (CellRun if cell.file is None else GivenRun)(cell, context, progress)
+    """Return the run of a cell, which fits a method, once more for an oracle trace, or reads embeddings."""
+    if cell.file is not None:
+        return GivenRun(cell, context, progress)
+    return (OracleRun if context.trace_test else CellRun)(cell, context, progress)
 
 
 def run_cell(cell: Cell, context: RunContext, progress: Progress | None = None) -> Finished:

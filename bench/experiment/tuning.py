@@ -105,7 +105,7 @@ def run_trial(
     one.
     """
     search = search or Search()
-    run = CellRun(cell, replace(context, trace_test=False), progress)
+    run = CellRun(cell, context, progress)
 
     def work() -> tuple[float | None, str]:
         try:

@@ -334,7 +334,7 @@ def check_record(record: Record) -> None:
     for holds, sentence in (
         (len({*rules}) == len(rules), "a selection rule has chosen twice"),
         ("none" not in rules, "the rule none has chosen a state"),
-        (result.refused.keys() <= known, "a rule is refused that has chosen nothing"),
+        (result.refused.keys() <= {*known, "oracle"}, "a rule is refused that has chosen nothing"),
         (result.selection in measured, f"the rule of the tables, {result.selection}, has no numbers"),
         (result.rows.keys() == {*identity.modalities}, "its sizes are not of its modalities"),
         (len({*series}) == len(series), "a metric is there twice"),

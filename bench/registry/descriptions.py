@@ -59,13 +59,22 @@ class DatasetDescription:
 Description = MethodDescription | DatasetDescription
 
 
+def derives(cls: type, *bases: type) -> bool:
+    """Return whether a class derives from one of some bases.
+
+    It is `issubclass` without classes that were registered as if they derived: for those, the abstract bases
+    would visit each of their subclasses, and a long process has executed many plug-ins.
+    """
+    return not set(bases).isdisjoint(cls.__mro__)
+
+
 def is_plugin_class(cls: type, where: str) -> bool:
     """Return whether a class is a plug-in: public, finished, and with a card in its body.
 
     Raises:
         PluginError: if only its card or some of its methods are missing.
     """
-    if not issubclass(cls, (Method, DatasetLoader)) or cls.__name__.startswith("_"):
+    if not derives(cls, Method, DatasetLoader) or cls.__name__.startswith("_"):
         return False
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
     if "card" not in cls.__dict__:
@@ -84,7 +93,7 @@ def describe(cls: type, where: str, key: str) -> Description:
         PluginError: if a declaration is not as the contract requires.
     """
     try:
-        kind: Any = MethodCard if issubclass(cls, Method) else DatasetCard
+        kind: Any = MethodCard if derives(cls, Method) else DatasetCard
         card: Any = getattr(cls, "card", None)
         if not isinstance(card, kind):
             raise PluginError(f"{where}: {cls.__name__}.card must be a {kind.__name__}")
@@ -95,7 +104,7 @@ def describe(cls: type, where: str, key: str) -> Description:
         embedded = {name: str(path) for name, path in getattr(cls, "embedded", {}).items()}
         made: Description = (
             _describe_method(cls, where, key)
-            if issubclass(cls, Method)
+            if derives(cls, Method)
             else DatasetDescription(card, where, key, embedded)
         )
         # what has a wrong type, or could not be written into a record, is refused here, not where it is used

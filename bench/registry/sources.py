@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 
 from bench.contract import DatasetLoader, Method, PluginError
 from bench.contract.errors import words_of
-from bench.registry.descriptions import is_plugin_class
+from bench.registry.descriptions import derives, is_plugin_class
 from bench.registry.static import NotLiteral, Packages, module_file
 
 Kind = Literal["methods", "datasets"]
@@ -130,7 +130,7 @@ class Source:
 
     def _is_meant(self, cls: type) -> bool:
         """Whether a class is a plug-in of one of the kinds."""
-        return issubclass(cls, tuple(BASE[kind] for kind in self.kinds)) and is_plugin_class(cls, self.where)
+        return derives(cls, *(BASE[kind] for kind in self.kinds)) and is_plugin_class(cls, self.where)
 
 
 def sources() -> Iterator[Source]:

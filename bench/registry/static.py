@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import contract
+from bench.registry.descriptions import derives
 
 _DECLARED: Final = frozenset({"card", "Settings", "variants", "search", "embedded"})
 """Attributes of a plug-in that are read, and must be literal."""
@@ -132,7 +133,7 @@ class Packages:
                 isinstance(node, ast.ClassDef) for node in _nodes(statement)
             ):
                 raise NotLiteral("a class is defined under a condition")
-        return [cls for cls in found if issubclass(cls, (contract.Method, contract.DatasetLoader))]
+        return [cls for cls in found if derives(cls, contract.Method, contract.DatasetLoader)]
 
 
 def module_file(root: Path, names: Sequence[str]) -> Path | None:

@@ -21,7 +21,7 @@ from bench.contract.declarations import card_of, cards_beside
 from bench.registry.catalogue import registered
 from bench.registry.code import DESCRIPTIVE, CodeDigests, Lock, UnitKind, read_lock
 from bench.registry.descriptions import Description
-from bench.registry.sources import Kind, files_of_entry, folder_of
+from bench.registry.sources import BASE, Kind, files_of_entry, folder_of
 
 HARNESS: Final = ("contract", "data", "evaluation", "experiment")
 """Packages that the numbers of every cell depend on."""
@@ -33,7 +33,7 @@ TOOLKITS: Final = ("training", "linear")
 """Packages that the numbers of a method depend on whose file imports them."""
 
 _WITHOUT: Final[Mapping[str, frozenset[str]]] = {
-    "contract": frozenset({"cards", "declarations", "errors"}),
+    "contract": frozenset({"errors"}),
     "data": frozenset({"doctor", "fetching", "fingerprint"}),
     "evaluation": frozenset({"conventions"}),
     "experiment": frozenset(
@@ -172,14 +172,34 @@ def _card_beside(where: str, name: str) -> Mapping[str, Any]:
 def plugin_files(where: str) -> dict[str, Path]:
     """Return the files of a plug-in at `MethodDescription.where`, by names relative to their folder.
 
-    These are a file and those beside it that it imports, or the whole package of an entry point.
+    These are a file and those beside it that it imports, or the whole package of an entry point; and the
+    files of the project's methods and loaders that it builds on.
     """
     start = Path(where)
     if not start.is_file():
-        return files_of_entry(where)
-    files = {path.relative_to(start.parent).as_posix(): path for path in _imported_beside(start)}
-    released = start.parent / "released" / start.name  # what `faithful_to="release"` runs instead
-    return files | ({f"released/{start.name}": released} if released.is_file() else {})
+        files = files_of_entry(where)
+    else:
+        files = {path.relative_to(start.parent).as_posix(): path for path in _imported_beside(start)}
+        released = start.parent / "released" / start.name  # what `faithful_to="release"` runs instead
+        files |= {f"released/{start.name}": released} if released.is_file() else {}
+    return files | _of_the_project(files.values())
+
+
+def _of_the_project(files: Iterable[Path]) -> dict[str, Path]:
+    """Return the project's methods and loaders that files elsewhere name, with what these import."""
+    found: dict[str, Path] = {}
+    for kind in BASE:
+        folder = folder_of(kind)
+        there = {path.stem: path for path in folder.glob("*.py")}
+        for path in (path for path in files if folder not in path.parents):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            named = {*re.findall(rf"\b{kind}\.(\w+)", text)}
+            for match in re.finditer(rf"\bfrom[ \t]+{kind}[ \t]+import[ \t]+(\([^)]*|[^\n]*)", text):
+                named |= {*re.findall(r"\w+", match[1])}
+            for name in named & there.keys():
+                for member in _imported_beside(there[name]):
+                    found[f"{kind}/{member.relative_to(folder).as_posix()}"] = member
+    return found
 
 
 def _imported_beside(start: Path) -> set[Path]:

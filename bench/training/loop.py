@@ -59,7 +59,7 @@ def train_stage(method: Method, stage: Stage, data: FitData, context: Context) -
         for run in runs:
             row.update(run.measure())
         if validation is not None:
-            row.update(_scores(method, stage, validation, context))
+            row.update(_scores(method, validation, context))
         context.trace.add(stage.name, epoch, **row)
         keeper.note(row)
         if context.progress is not None:
@@ -93,9 +93,7 @@ def _rules(method: Method, stage: Stage, context: Context) -> dict[str, Rule]:
     return rules
 
 
-def _scores(
-    method: Method, stage: Stage, validation: Validation, context: Context
-) -> Iterator[tuple[str, Value]]:
+def _scores(method: Method, validation: Validation, context: Context) -> Iterator[tuple[str, Value]]:
     """Yield validation mAP, its directions, and the oracle's, as columns of the trace."""
     try:
         with unchanged_generators(context.device):
@@ -107,8 +105,7 @@ def _scores(
         yield "validation_map", math.fsum(maps.values()) / len(maps)
         yield from ((f"validation_map/{direction}", value) for direction, value in maps.items())
     if context.oracle is not None:
-        modules = [module for track in stage.tracks for module in track.modules]
-        yield "oracle_map", oracle_map(method, modules, context)
+        yield "oracle_map", oracle_map(method, context)
 
 
 class _TrackRun:

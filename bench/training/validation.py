@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.contract import Context, DeadlineExceeded, Method, RefusedEmbeddings
 from bench.training.data import DeviceSplit
@@ -81,32 +81,29 @@ def ranks_on(device: str) -> bool:
     return torch.device(device).type == "cuda"
 
 
-def oracle_map(method: Method, modules: Sequence[nn.Module], context: Context) -> float | None:
+def oracle_map(method: Method, context: Context) -> float | None:
     """Return the oracle's mean test mAP of a method in its present state; None if its state cannot be ranked.
 
-    Global generators, modules and attributes are put back afterwards, so that training gives the same bytes
-    with and without an oracle. An unexpected error becomes a warning, which the record's log keeps.
-    ``modules`` are those that are trained besides the method's attributes.
+    Global generators are put back afterwards, so that training goes on as without an oracle. An unexpected
+    error becomes a warning, which the record's log keeps.
 
     Raises:
         DeadlineExceeded: if the time of the cell is over.
     """
-    from bench.evaluation.unchanged import unchanged
-
-    with unchanged_generators(context.device), unchanged(method, modules):
-        try:
+    try:
+        with unchanged_generators(context.device):
             return context.oracle(method) if context.oracle else None
-        except RefusedEmbeddings:
-            return None
-        except DeadlineExceeded:
-            raise
-        except Exception as error:
-            warnings.warn(
-                f"no test mAP of this epoch for the oracle trace: {type(error).__name__}: {error}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-            return None
+    except RefusedEmbeddings:
+        return None
+    except DeadlineExceeded:
+        raise
+    except Exception as error:
+        warnings.warn(
+            f"no test mAP of this epoch for the oracle trace: {type(error).__name__}: {error}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
 
 
 @contextmanager

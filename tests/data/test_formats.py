@@ -107,7 +107,10 @@ def test_no_record_is_more_than_its_bytes(tmp_path: Path, value: Any, word: str)
 
 @pytest.mark.parametrize(
     "values",
-    [np.zeros(1000, dtype=[*((f"x_{n}", "i1") for n in range(9)), ("x_9", "f8")]), np.zeros(30_000, "S1")],
+    [
+        np.zeros(30_000, dtype=[*((f"x_{n}", "i1") for n in range(9)), ("x_9", "f8")]),
+        np.zeros(300_000, "S1"),
+    ],
     ids=["fields of several types", "bytes"],
 )
 def test_arrays_that_grow_beyond_the_free_memory_are_refused(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from bench import training as t
@@ -144,6 +146,50 @@ class Collapsing(t.DeepMethod):
 
     def notes(self) -> dict[str, Any]:
         return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisturbedSettings(CollapsingSettings):
+    """In which way embedding a test row changes what is trained or embedded later; empty for none."""
+
+    way: str = ""
+
+
+def _factor(seen: list[int] = [0]) -> list[int]:  # noqa: B006  one of the ways
+    return seen
+
+
+class Disturbed(Collapsing):
+    """Keeps something of the test rows that it embeds during its fit, where no harness can look."""
+
+    card = _card("disturbed", deep=True)
+    Settings = DisturbedSettings
+    settings: DisturbedSettings
+
+    def stages(self, train: t.DeviceSplit, context: Context) -> Iterator[t.Stage]:
+        calls = iter(range(10**6))
+        drawn = [0]
+
+        def count() -> None:
+            drawn[0] = next(calls)
+
+        self._count, self._drawn = count, drawn
+        yield from super().stages(train, context)
+
+    def encode(self, modality: str, x: Tensor) -> Tensor:
+        net: Any = self.nets[modality]
+        if float(x.max()) > 50:
+            if self.settings.way == "gradient":
+                next(net.parameters()).requires_grad_(False)
+            elif self.settings.way == "default":
+                _factor()[0] += 1
+            elif self.settings.way == "closure":
+                self._count()
+            elif self.settings.way == "environment":
+                os.environ["DISTURBED"] = "1"
+        changed = _factor()[0] + self._drawn[0] + len(os.environ.get("DISTURBED", ""))
+        rows: Tensor = net(x)
+        return rows + changed * torch.arange(rows.shape[1])
 
 
 class Signs(_Plain):

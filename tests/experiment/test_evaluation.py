@@ -22,6 +22,7 @@ from bench.evaluation import expected_random_ap
 from bench.evaluation.protocols import FURTHER_PROTOCOLS, further_protocols
 from bench.execution.grid_runner import remaining
 from bench.experiment.cell import Finished
+from bench.experiment.oracle import OracleRun
 from bench.experiment.refit import RefitFailed, refit
 from bench.experiment.run_context import RunContext, keeping
 from bench.experiment.running import run_cell
@@ -198,6 +199,34 @@ def test_the_same_bytes_with_and_without_a_trace_of_test_rows(marked: Path, at: 
     oracle = [row["oracle_map"] is None for row in traced.trace]
     assert oracle == [epoch in at for epoch in range(1, EPOCHS + 1)]
     assert all("oracle_map" not in row for row in plain.trace)
+
+
+@pytest.mark.parametrize("way", ["", "gradient", "default", "closure", "environment"])
+def test_nothing_that_a_method_keeps_of_test_rows_changes_its_result(marked: Path, way: str) -> None:
+    changes: dict[str, Any] = {"way": way, "epochs": EPOCHS}
+    plain, traced = (run("disturbed", marked, context(trace_test=on), **changes) for on in (False, True))
+    result = done(traced)
+    check_record(traced.record)
+    assert _without_oracle(traced) == _without_oracle(plain)
+    assert ("oracle" in result.refused) == bool(way)
+    assert ("oracle" in {metric.selection for metric in result.metrics}) == (not way)
+    assert keeping(context(), result).trace_test
+    assert "oracle_map" in str(traced.trace) or way
+
+
+def test_without_a_test_map_of_any_epoch_there_is_no_oracle(marked: Path) -> None:
+    every = tuple(range(1, EPOCHS + 1))
+    result = done(run("collapsing", marked, context(trace_test=True), epochs=EPOCHS, at=every))
+    assert "no epoch" in result.refused["oracle"]
+    assert {point.rule for point in result.selected} == {"best", "last"}
+
+
+def test_a_second_fit_that_would_not_end_in_time_is_left_out(
+    marked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OracleRun, "seconds", lambda _: {"total": 1000.0})
+    result = done(run("collapsing", marked, context(trace_test=True, seconds=1000.0), epochs=EPOCHS))
+    assert "time limit" in result.refused["oracle"]
 
 
 @pytest.fixture(scope="module")

@@ -81,6 +81,22 @@ def test_a_variant_and_modalities_are_named_so_that_the_command_makes_one_cell(
     assert f"to run   {cell.identity.digest} " in out
 
 
+def test_another_draw_of_a_look_alike_is_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def command() -> tuple[str, str]:
+        sources = {"wikipedia": describe_data("wikipedia", tmp_path, "quick", None)}
+        (cell,) = plan(Request(["mcca"], ["wikipedia"]), sources)
+        return command_for(cell, RunContext(tmp_path)), cell.identity.digest
+
+    usual, _ = command()
+    monkeypatch.setenv("BENCH_LOOK_ALIKE_DRAW", "21")
+    stated, digest = command()
+    monkeypatch.delenv("BENCH_LOOK_ALIKE_DRAW")
+    assert stated == f"BENCH_LOOK_ALIKE_DRAW=21 {usual}"
+    monkeypatch.setenv(*stated.split()[0].split("="))
+    status, out = planned_again(stated.split(maxsplit=1)[1], tmp_path)
+    assert (status, f"to run   {digest} " in out) == (0, True)
+
+
 def test_the_context_is_named_where_it_is_not_the_usual(tmp_path: Path) -> None:
     with only_plugins(FAULTS):
         (cell,) = cells_of(["plain"], write_bundle(tmp_path / "a.npz"))

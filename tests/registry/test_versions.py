@@ -165,6 +165,31 @@ def test_a_file_beside_a_method_that_it_imports_is_part_of_it(
     assert Versions(lock()).code("alpha") != before
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        "from methods.base import SIZE\n",
+        "from methods import (\n    base,\n)\n",
+        "import methods.base as base\n",
+        "import importlib\n\nbase = importlib.import_module('methods.base')\n",
+    ],
+)
+def test_a_file_that_builds_on_a_method_of_the_project_changes_with_it(
+    write: Writer, home: Path, tmp_path: Path, first: str
+) -> None:
+    for name in ("base", "deeper", "stranger"):
+        (home / "methods" / f"{name}.py").write_text("SIZE = 1\n")
+    (home / "methods" / "base.py").write_text("import bench.linear\nfrom methods.deeper import SIZE\n")
+    write("alpha", folder=tmp_path, text=first + METHOD)
+    registry.add_plugin(tmp_path / "alpha.py")
+    before = Versions(lock()).code("alpha")
+    assert before.startswith("linear ")
+    (home / "methods" / "stranger.py").write_text("SIZE = 2\n")
+    assert Versions(lock()).code("alpha") == before
+    (home / "methods" / "deeper.py").write_text("SIZE = 2\n")
+    assert Versions(lock()).code("alpha") != before
+
+
 def test_an_entry_point_comes_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "their_package"
     (package / "inner").mkdir(parents=True)
@@ -198,6 +223,7 @@ def test_the_harness_has_a_version_per_package_and_ignores_what_changes_no_numbe
     assert [part.split()[0] for part in Versions(lock()).harness.split(", ")] == [*HARNESS]
     assert "cell.py" in package_files("experiment")
     assert "cost.py" not in package_files("experiment")
+    assert "cards.py" in package_files("contract")  # what a card does not state is the default there
     assert {"context.py", "method.py", "data.py"} <= package_files("contract").keys()
     for package, stems in versions._WITHOUT.items():
         folder = Path(versions.__file__).parents[1] / package

@@ -1,9 +1,8 @@
-"""The test oracle leaves no trace: training is the same with and without it."""
+"""The test oracle of a fit: its column, and generators that go on as without it."""
 
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Callable, Set
 from contextlib import nullcontext
 from dataclasses import replace
@@ -12,12 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from bench.contract import Array, Context, DeadlineExceeded, Modality, RefusedEmbeddings, Split
+from bench.contract import Array, Context, DeadlineExceeded, Modality, RefusedEmbeddings
 from bench.evaluation import evaluate
-from bench.evaluation.unchanged import unchanged
-from bench.training import built, mlp
 from bench.training.validation import unchanged_generators
 from tests.methods.small_splits import separable
 from tests.training.test_loop import Classifier, ToySettings
@@ -42,10 +38,6 @@ class _Watching(Classifier):
 
     at: Set[int] = frozenset()
     epoch = 0
-
-    def fit(self, train: Split, validation: Split, context: Context) -> None:
-        self.count, self.seen, self.noise = 0, {"rows": 0}, torch.zeros(3)
-        super().fit(train, validation, context)
 
     def track(self, name: str) -> Any:
         track = super().track(name)
@@ -96,31 +88,6 @@ class Draws(_Watching):
         return rows
 
 
-class Remembers(_Watching):
-    """Has statistics and attributes that embedding changes, and that later embeddings depend on."""
-
-    def track(self, name: str) -> Any:
-        self.nets[name] = built(
-            lambda: nn.Sequential(nn.BatchNorm1d(6), mlp((6, 8, 3))), Context(scope=("small",)), name
-        )
-        return super().track(name)
-
-    def embed(self, modality: str, features: Array) -> Array:
-        rows = super().embed(modality, features)
-        factors = 1 + 0.1 * self.seen["rows"] * np.arange(3)
-        return np.asarray(rows * factors + self.count * np.eye(3)[0] + self.noise.numpy())
-
-    def disturb(self, modality: str, features: Array, rows: Array) -> Array:
-        self.seen["rows"] += len(features)
-        self.count += 1
-        self.noise[1] += 1
-        self.late = True
-        for net in self.nets.values():
-            net.train()
-            net(torch.tensor(features))
-        return rows
-
-
 def _oracle(method: Any) -> float:
     return evaluate(method, TEST, ["map@all"]).mean()
 
@@ -151,7 +118,7 @@ def _fitted(
 
 @pytest.mark.parametrize(
     ("kind", "at"),
-    [(Collapses, {1}), (Collapses, {2, 3}), (Draws, {1, 2, 3}), (Remembers, {1, 2, 3}), (Raises, {1, 2, 3})],
+    [(Collapses, {1}), (Collapses, {2, 3}), (Draws, {1, 2, 3}), (Raises, {1, 2, 3})],
 )
 def test_training_is_the_same_with_and_without_the_oracle(kind: type[_Watching], at: set[int]) -> None:
     warned = pytest.warns(RuntimeWarning, match="ZeroDivisionError") if kind is Raises else nullcontext()
@@ -202,77 +169,3 @@ def test_generators_are_put_back_even_after_a_refusal() -> None:
     with pytest.raises(RefusedEmbeddings):
         draw_and_refuse()
     assert states() == before
-
-
-def test_what_belongs_to_a_method_is_put_back_in_the_same_objects() -> None:
-    method: Any = Classifier()
-    inner: list[Any] = [torch.zeros(2), np.zeros(2), (np.zeros(2),)]
-    loose = nn.BatchNorm1d(2)
-    weight = loose.weight
-    method.cache = cache = {"inner": inner, "words": {"a"}}
-    with unchanged(method, [loose]):
-        inner[0] += 1
-        inner[1] += 1
-        inner[2][0][:] = 1
-        inner.append("more")
-        weight.data += 1
-        cache["words"].add("b")  # type: ignore[attr-defined]
-        cache["new"] = 1  # type: ignore[assignment]
-        method.cache, method.fresh = {}, True
-        loose(torch.arange(8.0).reshape(4, 2))
-        loose.eval()
-    assert method.cache is cache
-    assert cache["inner"] is inner
-    assert not hasattr(method, "fresh")
-    assert [float(one.sum()) for one in (*inner[:2], *inner[2])] == [0.0] * 3
-    assert len(inner) == 3
-    assert cache == {"inner": inner, "words": {"a"}}
-    assert loose.training
-    assert loose.weight is weight
-    assert weight.tolist() == [1.0, 1.0]
-    assert float(loose.running_mean.abs().sum()) == 0.0  # type: ignore[union-attr]
-
-
-class Counter:
-    made = 0
-
-    def __init__(self) -> None:
-        self.count = 0
-
-
-COUNTED = [0]
-
-
-def count(counter: Counter) -> None:
-    counter.count += 1
-    Counter.made += 1
-    COUNTED[0] += 1
-    globals()["FRESH"] = True
-
-
-class Counting(Classifier):
-    def __init__(self) -> None:
-        super().__init__()
-        self.counter, self.last = Counter(), deque([0.0], maxlen=5)
-        self.numpy, self.torch, self.python = (
-            np.random.default_rng(0),
-            torch.Generator().manual_seed(0),
-            random.Random(0),
-        )
-
-    def draw(self) -> tuple[float, ...]:
-        count(self.counter)
-        self.last.append(self.last[-1] + 1)
-        drawn = float(torch.rand(1, generator=self.torch))
-        return float(self.numpy.random()), drawn, self.python.random(), *self.last, self.counter.count
-
-
-def test_generators_objects_and_variables_of_modules_and_classes_are_put_back() -> None:
-    method = Counting()
-    generator, last = method.numpy, method.last
-    with unchanged(method):
-        first = method.draw()
-        method.draw()
-    assert (method.numpy is generator, method.last is last) == (True, True)
-    assert (Counter.made, COUNTED, "FRESH" in globals()) == (0, [0], False)
-    assert method.draw() == first

@@ -35,6 +35,8 @@ TEXTS: Final = (".txt", ".list", ".lst")
 LISTS: Final = ("|", ";")
 """What separates the classes of a row in a text that lists several."""
 
+_UNCHECKED: Final = 1 << 20
+"""Smaller arrays, of which a file may have many, are read without asking the system for its free memory."""
 _ALWAYS_ALLOWED: Final = 1 << 28
 _EXPANSION: Final = 200
 """Arrays above the first size must not unpack to more than this many times their stored bytes."""
@@ -236,6 +238,8 @@ def require_distinct(keys: Sequence[str], path: Path) -> None:
 
 def require_memory(needed: int, where: str, stored: int | None = None) -> None:
     """Refuse an array that needs more bytes than are free, or than its ``stored`` packed bytes can hold."""
+    if needed < _UNCHECKED:
+        return
     import psutil
 
     free = psutil.virtual_memory().available
