@@ -92,7 +92,7 @@ def usual_rows(tables: Sequence[Table]) -> dict[str, dict[Data, Row]]:
     found: dict[tuple[str, str, int], dict[Data, Row]] = {}
     for table in tables:
         for row in table.rows:
-            if row.usual:
+            if row.usual and not row.apart:
                 found.setdefault((row.method, row.code, row.threads), {})[table.data] = row
     labels = []
     for (method, code, threads), rows in found.items():
@@ -129,9 +129,10 @@ def _block(about: BlockKey, tables: list[Table], reference: str) -> Block:
         lacking = [chosen[index].data.dataset for index in np.flatnonzero(counting & ~present)]
         if lacking and present.any():
             omitted.append(f"{label}: no number on {', '.join(lacking)}")
-    unusual = {row.label for table in chosen for row in table.rows if not row.usual}
+    unusual = {row.label for table in chosen for row in table.rows if row.apart or not row.usual}
     if unusual:
-        omitted.append(f"ablations and rows with other settings than usual: {', '.join(sorted(unusual))}")
+        words = "ablations and rows with other settings or modalities than usual"
+        omitted.append(f"{words}: {', '.join(sorted(unusual))}")
     data = tuple(chosen[index].data for index in np.flatnonzero(counting))
     methods = [found[index] for index in np.flatnonzero(complete)]
     entries = [[rows[each].entries[AVERAGE] for each in data] for _, rows, _ in methods]

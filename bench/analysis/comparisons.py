@@ -91,8 +91,8 @@ class Family:
 
 
 def reference_of(rows: Iterable[PerQueryRow], method: str) -> PerQueryRow | None:
-    """Return the row of a method as it is usually set; None if there is none."""
-    full = [row for row in rows if row.method == method and row.variant == "full"]
+    """Return the row of a method as it is usually set; None if there is none to compare others with."""
+    full = [row for row in rows if row.method == method and row.variant == "full" and not row.apart]
     return next((row for row in full if row.usual), full[0] if full else None)
 
 
@@ -100,10 +100,11 @@ def principals(rows: Sequence[PerQueryRow]) -> list[PerQueryRow]:
     """Return the rows that represent their methods: with usual settings, or any where there is none such.
 
     Variants and other settings of a method are compared with the method itself, in the report's ablations;
-    among all methods they would only make every other comparison pay for their number.
+    among all methods they would only make every other comparison pay for their number. Fits on other
+    modalities at once than those of most methods are left out.
     """
     usual = {row.method for row in rows if row.usual}
-    return [row for row in rows if row.usual or row.method not in usual]
+    return [row for row in rows if not row.apart and (row.usual or row.method not in usual)]
 
 
 def against_reference(table: PerQueryTable, method: str, permutations: int = PERMUTATIONS) -> Family:

@@ -56,6 +56,7 @@ class RowGroup(NamedTuple):
     usual: bool  # whether it represents the method: the newest row with the usual settings
     title: str  # the method's title, with its registry name where another method has the same
     key: RowKey  # what the records share
+    apart: bool  # whether it was fitted on other three or more modalities at once than most methods
 
     @property
     def identity(self) -> Identity:
@@ -145,7 +146,8 @@ def row_groups(records: Sequence[Record], labels: Labels) -> list[RowGroup]:
     plain = {name: labels.title(name).encode("utf-8", "backslashreplace").decode() for name in names}
     counts = Counter(plain.values())
     titles = {name: title if counts[title] == 1 else f"{title} ({name})" for name, title in plain.items()}
-    texts = _row_labels(rows, usual, titles, labels)
+    apart = _apart(rows, usual)
+    texts = _row_labels(rows, usual, titles, labels, apart)
 
     def order(key: RowKey) -> tuple[Any, ...]:
         return (
@@ -157,7 +159,14 @@ def row_groups(records: Sequence[Record], labels: Labels) -> list[RowGroup]:
         )
 
     return [
-        RowGroup(texts[key], rows[key], key in usual and key.variant == "full", titles[key.method], key)
+        RowGroup(
+            texts[key],
+            rows[key],
+            key in usual and key.variant == "full",
+            titles[key.method],
+            key,
+            key in apart,
+        )
         for key in sorted(rows, key=order)
     ]
 
@@ -221,8 +230,16 @@ def _representatives(rows: _Rows, labels: Labels) -> set[RowKey]:
     return {key for _, key in best.values()}
 
 
+def _apart(rows: _Rows, usual: set[RowKey]) -> set[RowKey]:
+    """Return the rows of fits on three or more modalities at once that are not those of most methods."""
+    together = {key: frozenset(key.modalities) for key in rows if len(key.modalities) > 2}
+    counts = Counter(together[key] for key in usual & together.keys())
+    shared = max(counts, key=lambda each: (counts[each], len(each), sorted(each)), default=None)
+    return {key for key, each in together.items() if shared is not None and each != shared}
+
+
 def _row_labels(
-    rows: _Rows, usual: set[RowKey], titles: Mapping[str, str], labels: Labels
+    rows: _Rows, usual: set[RowKey], titles: Mapping[str, str], labels: Labels, apart: set[RowKey]
 ) -> dict[RowKey, str]:
     """Return a label for every row that no other row has."""
     names: dict[RowKey, str] = {}
@@ -230,6 +247,8 @@ def _row_labels(
         family = {member: records for member, records in rows.items() if member[:2] == key[:2]}
         base = next((member for member in family if member in usual), None)
         words = [*_unusual_settings(key, family, base, labels), *_unusual_code(key, family, base)]
+        if key in apart and len({member.modalities for member in family}) == 1:
+            words.append("+".join(key.modalities))
         variant = "" if key.variant == "full" else f" {key.variant}"
         names[key] = titles[key.method] + variant + (f" [{', '.join(words)}]" if words else "")
     counts = Counter(names.values())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bench.analysis.groups import CLEAN, Data, RowGroup, by_data, data_of, device_of, row_groups
 from bench.analysis.labels import Labels, registry_labels
-from bench.contract.errors import DataError, UsageError
+from bench.contract.errors import UsageError
 from bench.records.protocols import base_of, with_gallery
 from bench.records.schema import Identity, Record
 from bench.records.store import Store
@@ -199,7 +199,7 @@ def results(
     """Return the recorded results of a folder, one row per number, with the columns `COLUMNS`.
 
     Every argument except the first selects rows; a text may hold several names, separated by commas. Damaged
-    records, and those whose values per query contradict their numbers, are left out with a warning.
+    records are left out with a warning.
 
     Args:
         path: folder of the records.
@@ -218,9 +218,10 @@ def results(
     Raises:
         UsageError: if the folder has no records, or none for a value of an argument; suggests near misses.
     """
-    records, problems = _sound(Store(Path(path)))
-    for sentence in problems:
-        warnings.warn(f"left out: {sentence}", stacklevel=2)
+    store = Store(Path(path))
+    records = [*store.records()]
+    for problem in store.problems:
+        warnings.warn(f"left out: {problem.sentence}", stacklevel=2)
     if not records:
         raise UsageError(f"no records in {path}; make some with: python -m bench run --results {path}")
     if isinstance(modalities, str):
@@ -237,19 +238,6 @@ def _seeds_of(given: Any) -> list[int]:
         return [int(seed) for seed in ([given] if isinstance(given, str | Integral) else given)]
     except (TypeError, ValueError) as error:
         raise UsageError(f"seeds are a number or several, not {given!r}") from error
-
-
-def _sound(store: Store) -> tuple[list[Record], list[str]]:
-    """Return the records whose values per query agree with their numbers, and a sentence for each other."""
-    records, problems = [], []
-    for record in store.records():
-        try:
-            if record.result is not None:
-                store.per_query(record.digest, record=record)
-            records.append(record)
-        except DataError as error:
-            problems.append(str(error))
-    return records, [*(problem.sentence for problem in store.problems), *problems]
 
 
 def frame_of(

@@ -86,6 +86,7 @@ class Row:
     entries: dict[Direction, Entry]  # one per column
     lacking: tuple[str, ...] = ()  # how the cells without a result ended, in words
     usual: bool = True  # whether this is the method itself with its usual settings, and the last such row
+    apart: bool = False  # whether it was fitted on other three or more modalities at once than most methods
     title: str = ""  # the method's title, unlike any other method's of the table
     threads: int = 1  # CPU threads of the fits
     code: str = ""  # versions of the method and its toolkit
@@ -131,12 +132,14 @@ class Table:
     def competing(self) -> tuple[Row, ...]:
         """Return the rows that compete for the best number.
 
-        Reference points do not, nor do variants and other settings of a method that is there with its usual
-        ones: the best of a sweep would be chosen on test data.
+        Reference points do not, nor do fits on other modalities at once, nor variants and other settings of a
+        method that is there with its usual ones: the best of a sweep would be chosen on test data.
         """
         usual = {row.method for row in self.rows if row.usual}
         return tuple(
-            row for row in self.rows if row.role != "reference" and (row.usual or row.method not in usual)
+            row
+            for row in self.rows
+            if not (row.role == "reference" or row.apart) and (row.usual or row.method not in usual)
         )
 
 
@@ -232,6 +235,7 @@ def rows_of(
                 entries=entries,
                 lacking=_lacking(members, selection),
                 usual=group.usual,
+                apart=group.apart,
                 title=group.title,
                 threads=cell.threads,
                 code=cell.code,

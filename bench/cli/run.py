@@ -214,7 +214,9 @@ def _announce(sources: Sources, store: Store, cells: Sequence[Cell], stale: Sequ
             warn(f"{'cell left out' if problem.newer else 'cell to be run again'}: {problem.sentence}")
     say(*(f"note: {sentence}" for sentence in sentences(stale)))
     if stale:
-        say(f"note: {counted(len(stale), 'cell')} left as they are; --retry stale makes them again")
+        say(
+            f"note: other code has finished {counted(len(stale), 'cell')}; --retry stale runs every such cell"
+        )
     name_left_out(sources.damaged)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,8 +200,10 @@ def _check_model(record: Record, old: Store, data_dir: Path) -> Check:
 
 def _lines(checks: Sequence[Check], tolerance: float | None) -> Iterator[str]:
     rows, differing = [], []
+    titles = Counter(check.record.identity.title for check in checks)
     for check in checks:
         title, drift = check.record.identity.title, check.drift
+        title += f" ({check.record.digest[:8]})" if titles[title] > 1 else ""
         if drift is None:
             differing.append(f"not checked: {title}: {check.reason}")
             continue

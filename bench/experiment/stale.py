@@ -123,7 +123,7 @@ def sentences(stale: Sequence[Stale]) -> list[str]:
         names = sorted({member.record.identity.method for member in members})
         more = f" and {len(names) - _NAMED} more methods" if len(names) > _NAMED else ""
         again = sum(member.again for member in members)
-        known = f"; {again} of these cells were made again since" if again else ""
+        known = f"; results of the present code are there for {again} of them" if again else ""
         number = "1 record is" if len(members) == 1 else f"{len(members)} records are"
         found.append(f"{number} stale ({', '.join(names[:_NAMED])}{more}): {', '.join(changes)}{known}")
     return found

@@ -68,15 +68,18 @@ def verified_files(digest: str, files: Mapping[str, bytes]) -> Record:
 
 
 def sound_record(folder: Path) -> Record:
-    """Return the record in a folder after a check of all checksums and the shape of its trace.
+    """Return the record in a folder after a check of all checksums, its values per query and its trace.
 
     Raises:
         FileNotFoundError: if there is no such folder.
         Damaged: if it is not sound.
     """
-    files = load(folder, RECORD, TRACE, rest=True)
+    files = load(folder, RECORD, PER_QUERY, TRACE, rest=True)
     encoding.read_table(files[TRACE])
-    return decode(folder, files)
+    record = decode(folder, files)
+    if record.result is not None:
+        encoding.decode_per_query(files[PER_QUERY], record.result)
+    return record
 
 
 def verified_record(folder: Path) -> tuple[Record, dict[str, bytes]]:

@@ -308,6 +308,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise ValueError("a record has a result exactly when its status is done")
         if (self.status == "done") != (self.failure is None):
             raise ValueError("a record has a failure exactly when its status is not done")
+        if self.identity.condition == "clean":  # a second name of one cell
+            raise ValueError("the condition of a clean cell is empty")
 
     @property
     def digest(self) -> str:

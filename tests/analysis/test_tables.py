@@ -137,6 +137,18 @@ def test_rows_of_the_modalities_that_most_methods_have_represent_them() -> None:
     assert usual == {"DRCL [image+text+audio]": False, "DRCL [image+text+video]": True}
 
 
+def test_fits_on_other_modalities_at_once_than_most_say_so_and_do_not_compete() -> None:
+    wide, shared = ("image", "text", "audio"), ("image", "text", "video")
+    records = [done(0.9, modalities=wide), done(method="pls", modalities=("image", "text"))]
+    records += [done(method=name, modalities=shared) for name in ("mrl", "mars")]
+    found = table(records)
+    assert {row.label: row.apart for row in found.rows} == {
+        "DRCL [image+text+audio]": True,
+        **dict.fromkeys(("MRL", "MARS", "PLS"), False),
+    }
+    assert {row.method for row in found.competing} == {"mrl", "mars", "pls"}
+
+
 def test_pairs_of_modalities_make_up_one_row_whose_average_needs_all_of_them() -> None:
     records = [done({p: 0.2, p[::-1]: 0.4}, modalities=p) for p in PAIRS]
     full = row(records).entries

@@ -89,6 +89,17 @@ def test_old_settings_run_again_on_purpose_do_not_represent_the_method() -> None
     assert found["DRCL [epochs=20]"].entries[AVERAGE].seeds == 2
 
 
+def test_the_row_of_the_present_code_comes_before_a_later_one_of_other_code() -> None:
+    shelf = Shelf()
+    present = made(shelf, 0.5, day=1)
+    made(shelf, 0.7, day=2, code="training 1, drcl 1+ab12cd34")  # an edit that was taken back
+    labels = replace(LABELS, code=lambda _: present.identity.code)
+    (table,) = tables_of(Results(shelf.records, labels), ["map@all"])
+    (usual,) = (row for row in table.rows if row.usual)
+    assert usual.label == "DRCL"
+    assert usual.entries[AVERAGE].mean == pytest.approx(0.5)
+
+
 def test_a_row_with_a_result_comes_before_one_without() -> None:
     shelf = Shelf()
     made(shelf, 0.5, day=1)

@@ -116,7 +116,7 @@ def test_a_record_is_stale_if_other_code_made_it_and_says_whether_it_was_made_ag
     assert not found[lone.digest].again
     (sentence,) = sentences([*found.values()])
     assert mentions(sentence, "2 records ... stale ... drcl")
-    assert "1 of these cells" in sentence
+    assert "for 1 of them" in sentence
     # a record of another device is of another cell
     assert [
         stale_records([fresh, made(code="drcl 0", device=device)])[0].again for device in ("cuda", "cpu")

@@ -120,6 +120,13 @@ def test_a_record_with_missing_or_repeated_parts_or_without_a_number_is_refused(
         decode_record(json.dumps(changed).encode())
 
 
+def test_a_second_name_of_the_clean_condition_is_refused() -> None:
+    changed = copy.deepcopy(PLAIN)
+    changed["identity"]["condition"] = "clean"
+    with pytest.raises(Damaged, match="clean"):
+        decode_record(json.dumps(changed).encode())
+
+
 def test_a_record_that_reading_would_refuse_is_not_written(store: Store) -> None:
     good = record()
     assert good.result is not None
@@ -159,8 +166,8 @@ def test_values_per_query_that_are_not_those_of_the_metrics_are_refused_and_not_
     else:
         values[first] = FAULTS[fault](values[first])
     making.reseal(bad, "per_query.npz", encode_per_query(values))
-    assert there.read(bad.name) == record()  # by itself it is sound
-    for look in (there.per_query, there.verify):
+    assert there.statuses() == {good.name: "done"}
+    for look in (there.read, there.per_query, there.verify):
         with pytest.raises(DataError, match=r"per_query\.npz"):
             look(bad.name)
     assert {item.action for item in merge(there.root, here.root)} == {"copied", "damaged"}

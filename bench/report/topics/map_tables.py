@@ -63,7 +63,8 @@ _LOOK_ALIKES: Final = (
 )
 _STUDIES_NOTE: Final = (
     "Variants and other settings of a method do not compete either, nor are they tested here: the best of "
-    "them would be chosen on test data. What they are worth: ablations.md."
+    "them would be chosen on test data (see ablations.md). The same holds for fits on three or more "
+    "modalities that are not those of most methods."
 )
 
 
@@ -175,7 +176,8 @@ def _notes(table: Table) -> Iterator[str]:
         known = " ".join(row.lacking)
         reasons = {entry.reason for entry in row.entries.values() if entry.reason}
         yield from (f"{row.label}: {reason}" for reason in row.lacking)
-        yield from (f"{row.label}: {reason}" for reason in sorted(reasons) if reason not in known)
+        where = " in some columns" if any(entry.mean is not None for entry in row.entries.values()) else ""
+        yield from (f"{row.label}{where}: {reason}" for reason in sorted(reasons) if reason not in known)
         if row.near is not None and row.role != "reference":
             yield f"{row.label}: {row.near.words}; {row.near.advice}"
 
