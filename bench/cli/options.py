@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 
 from bench import registry
 from bench.cli import no_collection
@@ -55,6 +56,8 @@ class FilePath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path; a usage error if it is too long, or of another kind."""
         name = os.fsencode(value)
+        if not name:  # `Path` takes it for the current folder
+            self.fail("the path is empty", param, ctx)
         if len(name) > _LONGEST_PATH or any(len(part) > _LONGEST_NAME for part in name.split(b"/")):
             allowed = f"{_LONGEST_PATH}, and {_LONGEST_NAME} for each name in it"
             self.fail(f"a path of {len(name)} bytes; allowed are at most {allowed}", param, ctx)
@@ -125,6 +128,7 @@ def make_command(
     def decorate(function: Callable[..., int | None]) -> click.Command:
         @functools.wraps(function)
         def call(**values: Any) -> int | None:
+            _require_words(click.get_current_context())
             if plugins != "none":
                 _load_plugins(values.pop("plugin"), warn_of_others=plugins == "all")
             return function(**_collected(function, values))
@@ -140,6 +144,16 @@ def make_command(
         )
 
     return decorate
+
+
+def _require_words(context: click.Context) -> None:
+    """Refuse text of the command line without any word: a list of no names would mean all, or none."""
+    for parameter in context.command.params:
+        value = context.params[parameter.name or ""]
+        values = value if isinstance(value, tuple) else [value]
+        typed = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if typed and any(isinstance(one, str) and not one.strip(", ") for one in values):
+            raise UsageError(f"{parameter.get_error_hint(context)} is empty; give a value, or leave it out")
 
 
 def _load_plugins(files: Sequence[Path], *, warn_of_others: bool) -> None:

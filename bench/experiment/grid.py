@@ -293,8 +293,8 @@ def cells_of_shard(cells: Sequence[Cell], shard: Shard) -> list[Cell]:
     is recorded.
     """
     methods = list(dict.fromkeys(cell.identity.method for cell in cells))
-    dealt = {method: count(first) for first, method in enumerate(methods)}
-    return [cell for cell in cells if next(dealt[cell.identity.method]) % shard.of == shard.number - 1]
+    turns = {method: count(first) for first, method in enumerate(methods)}
+    return [cell for cell in cells if next(turns[cell.identity.method]) % shard.of == shard.number - 1]
 
 
 def describe_data(given: str, data_dir: Path | None, profile: str, cache: Path | None) -> DataSource:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -163,11 +163,24 @@ def checked_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 def _converted(name: str, cls: type[Method], settings: Mapping[str, Any]) -> Any:
     """Return settings of the type that a class declares; raises UsageError."""
     try:
-        return msgspec.convert(dict(settings), cls.Settings)
-    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        converted: Any = msgspec.convert(dict(settings), cls.Settings)
+        for key, value in settings.items():
+            if any(abs(one) >= 1 << 63 for one in _integers(value)):
+                raise ValueError(f"{key}: a whole number has at most 64 bits")
+        return converted
+    except (msgspec.ValidationError, TypeError, ValueError, RecursionError) as error:
         reason, _, path = str(error).partition(" - at `$")
         where = f"{path.strip('`.')}: " if path else ""
         raise UsageError(f"settings of {name}: {where}{reason.replace('`', '')}") from error
+
+
+def _integers(value: Any) -> Iterator[int]:
+    """Yield the whole numbers in a setting, also those in lists and mappings."""
+    if isinstance(value, int):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _integers(part)
 
 
 def create_method(

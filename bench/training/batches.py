@@ -111,7 +111,7 @@ class Joint(Plan):
 class ClassCovering(Plan):
     """Batches in which every class occurs, for losses that break down where one is missing.
 
-    The rows of each class are dealt out evenly over the batches of an epoch. A class with fewer rows
+    The rows of each class are distributed evenly over the batches of an epoch. A class with fewer rows
     than there are batches is topped up with rows drawn again, so batches may be a little larger than
     ``batch_size``. Every row is visited at least once per epoch.
     """
@@ -126,15 +126,15 @@ class ClassCovering(Plan):
         targets = {name: train.targets(name) for name in names}
         generators = {name: context.generator(f"{stream}/{name}") for name in names}
         while True:
-            dealt = {name: self._deal(targets[name], count, generators[name]) for name in names}
-            yield [{name: dealt[name][i] for name in names} for i in range(count)]
+            spread = {name: self._distributed(targets[name], count, generators[name]) for name in names}
+            yield [{name: spread[name][i] for name in names} for i in range(count)]
 
-    def _deal(
+    def _distributed(
         self, targets: NDArray[np.float32], count: int, generator: np.random.Generator
     ) -> list[NDArray[np.int64]]:
         """Return the rows of each batch of an epoch."""
         order = generator.permutation(len(targets))
-        # A row with several classes is dealt out as one of its rarest class, which has least to spare.
+        # A row with several classes counts as one of its rarest class, which has least to spare.
         rarity = np.where(targets > 0, targets.sum(axis=0), np.inf).argmin(axis=1)
         order = order[np.argsort(rarity[order], kind="stable")]
         members = [np.flatnonzero(column) for column in targets.T]

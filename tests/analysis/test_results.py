@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bench
-from bench.analysis import COLUMNS, Filter
-from bench.analysis.results import frame_of
+from bench.analysis import COLUMNS, Filter, tables_of
+from bench.analysis.groups import Data
+from bench.analysis.results import Results, frame_of
 from bench.contract.errors import UsageError
 from bench.records import Record
 from tests.analysis.making import IT, TI, metric, with_result
@@ -50,6 +52,23 @@ def test_a_row_per_direction_and_protocol_and_one_for_a_cell_without_result(grid
         assert {*rows["reason"]} == {"" if record.failure is None else record.failure.reason}
     assert (frame["value"].isna() == (frame["status"] != "done")).all()
     assert {*frame["condition"]} == {"clean"}
+
+
+def test_the_means_of_the_frame_are_those_of_the_tables(grid: Grid) -> None:
+    records = [*grid.store.records()]
+    frame = frame_of(records, selection="best")
+    found = 0
+    for table in tables_of(Results(records), ["map@all", "map@50/hits"]):
+        of_data = (frame[[*Data._fields]] == pd.Series(table.data._asdict())).all(axis="columns")
+        of_table = frame[of_data & (frame["protocol"] == table.protocol)]
+        means = of_table.groupby(["label", "query", "gallery"])["value"].mean()
+        for row in table.rows:
+            for direction in table.directions:
+                mean = row.entries[direction].mean
+                assert mean == (None if mean is None else pytest.approx(means[(row.label, *direction)]))
+                found += mean is not None
+    taken = frame[frame["protocol"].isin(["map@all", "map@50/hits"])]
+    assert found == taken.groupby(["label", "fingerprint", "query", "gallery", "protocol"]).ngroups > 0
 
 
 def test_the_order_of_records_does_not_matter(grid: Grid) -> None:

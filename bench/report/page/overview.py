@@ -75,7 +75,7 @@ def _warnings(data: ReportData) -> Iterator[str]:
             "small budget, and are not those of the papers."
         )
     if data.selection == "oracle":
-        yield "These numbers were selected on the test split (oracle): they show what peeking would give."
+        yield "These numbers were selected on the test split (oracle): they are not results."
     if len({record.identity.seed for record in data.records}) == 1:
         yield "Everything rests on one seed: how much numbers vary from seed to seed is not known."
 

@@ -73,10 +73,10 @@ function contextOf(link) {
 function several(records) {
   const values = records.map((record) => record.values[context?.protocol]?.[context?.direction]);
   const shown = values.some((value) => value !== undefined);
-  const lines = records.map((record, place) => [
+  const lines = records.map((record, index) => [
     make("a", { href: MARK + record.digest }, record.label),
     ...record.row,
-    ...(shown ? [values[place] ?? data.lacking] : []),
+    ...(shown ? [values[index] ?? data.lacking] : []),
   ]);
   const headings = ["Record", "Dataset", "Modalities", "Seed", "Status", ...(shown ? [context.protocol] : [])];
   return grid("Records behind this number", headings, lines);
@@ -103,7 +103,7 @@ function show(records) {
     const [record] = records;
     title.textContent = record.title;
     head.replaceChildren(title, badges(record));
-    body.replaceChildren(command(record), ...record.sections.map((place) => block(data.sections[place])));
+    body.replaceChildren(command(record), ...record.sections.map((index) => block(data.sections[index])));
   } else {
     const behind = context ? `${context.text} — ${context.row}, ${context.column}` : "this number";
     title.textContent = records.length ? `${records.length} records behind ${behind}` : "No such record";
@@ -121,8 +121,8 @@ document.addEventListener("click", (event) => {
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
   if (!dialog.contains(link)) context = contextOf(link);
-  const places = link.dataset.records?.split(" ").map(Number) ?? [];
-  const digests = places.sort((one, other) => one - other).map((place) => data.records[place].digest);
+  const indices = link.dataset.records?.split(" ").map(Number) ?? [];
+  const digests = indices.sort((one, other) => one - other).map((index) => data.records[index].digest);
   const depth = (history.state?.depth ?? 0) + 1; // one step back, or Escape, leads to where one was
   history.pushState({ depth }, "", digests.length ? MARK + digests.join(",") : link.getAttribute("href"));
   follow();

@@ -70,8 +70,8 @@ function filter() {
   };
   for (const row of rows) row.classList.toggle("off", !(fits(row) && named(row)));
   for (const item of items) {
-    const own = all("tbody tr", item);
-    const empty = own.length > 0 && own.every((row) => row.classList.contains("off"));
+    const lines = all("tbody tr", item);
+    const empty = lines.length > 0 && lines.every((line) => line.classList.contains("off"));
     item.classList.toggle("off", !fits(item) || empty);
   }
   for (const part of all(".part")) part.classList.toggle("off", hidden(part));
@@ -92,8 +92,8 @@ function filter() {
 
 /** Whether something had items and the filter left none of them. */
 function hidden(element) {
-  const own = all(".item", element);
-  return own.length > 0 && own.every((item) => item.classList.contains("off"));
+  const items = all(".item", element);
+  return items.length > 0 && items.every((item) => item.classList.contains("off"));
 }
 
 form.addEventListener("input", filter);
