@@ -120,7 +120,9 @@ def families_against(
     references = [reference_of(table.rows, method) for table in tables]
     for table, reference in zip(tables, references, strict=True):
         if reference is None:
-            tried.append([f"{method or 'the reference'} has no result here to compare with"])
+            apart = any(row.method == method and row.apart for row in table.rows)
+            why = "was fitted on other modalities than most methods" if apart else "has no result here"
+            tried.append([f"{method or 'the reference'} {why}: there is nothing to compare with"])
         else:
             rivals = [row for row in principals(table.rows) if row is not reference]
             tried.append(pairs_of(table, [(reference, rival) for rival in rivals]))

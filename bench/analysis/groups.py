@@ -146,7 +146,7 @@ def row_groups(records: Sequence[Record], labels: Labels) -> list[RowGroup]:
     plain = {name: labels.title(name).encode("utf-8", "backslashreplace").decode() for name in names}
     counts = Counter(plain.values())
     titles = {name: title if counts[title] == 1 else f"{title} ({name})" for name, title in plain.items()}
-    apart = _apart(rows, usual)
+    apart = _apart(rows, usual, labels)
     texts = _row_labels(rows, usual, titles, labels, apart)
 
     def order(key: RowKey) -> tuple[Any, ...]:
@@ -230,10 +230,20 @@ def _representatives(rows: _Rows, labels: Labels) -> set[RowKey]:
     return {key for _, key in best.values()}
 
 
-def _apart(rows: _Rows, usual: set[RowKey]) -> set[RowKey]:
-    """Return the rows of fits on three or more modalities at once that are not those of most methods."""
+def _apart(rows: _Rows, usual: set[RowKey], labels: Labels) -> set[RowKey]:
+    """Return the rows of fits on three or more modalities at once that are not those of most methods.
+
+    A method counts once, if it has a result; reference points do not. If as many methods have one set as
+    another, the larger set counts.
+    """
     together = {key: frozenset(key.modalities) for key in rows if len(key.modalities) > 2}
-    counts = Counter(together[key] for key in usual & together.keys())
+    counts = Counter(
+        together[key]
+        for key in usual & together.keys()
+        if key.variant == "full"
+        and labels.role(key.method) != "reference"
+        and any(record.status == "done" for record in rows[key])
+    )
     shared = max(counts, key=lambda each: (counts[each], len(each), sorted(each)), default=None)
     return {key for key, each in together.items() if shared is not None and each != shared}
 

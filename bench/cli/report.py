@@ -47,7 +47,11 @@ def command(
         start_drawing(records)
     ids = evaluated_protocols(protocols, records)
     if selection == "oracle" and all(metric.selection != selection for metric in metrics_of(records)):
-        raise UsageError("no record has a test-oracle trace; make some with python -m bench run --trace-test")
+        reasons = {each.result.refused.get(selection, "") for each in records if each.result} - {""}
+        why = f" ({'; '.join(sorted(reasons))})" if reasons else ""
+        raise UsageError(
+            f"no record has a test-oracle trace{why}; make some: python -m bench run --trace-test"
+        )
     rules, stale = (selection, "none"), sentences(stale_records(records))
     sound = with_queries(
         store, records, lambda series: base_of(series.protocol) in ids and series.selection in rules

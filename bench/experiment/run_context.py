@@ -66,7 +66,7 @@ def keeping(context: RunContext, result: Result | None) -> RunContext:
 
 
 def _is_traced(result: Result) -> bool:
-    """Return whether a result has the oracle's numbers, or the reason why there are none."""
+    """Return whether a result has the oracle's numbers, or the reason why the method has none."""
     return "oracle" in {*result.refused, *(item.rule for item in result.selected)}
 
 

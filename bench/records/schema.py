@@ -163,7 +163,7 @@ class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Selected(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Choice of a selection rule before test data was opened."""
+    """Choice of a selection rule: before test data was opened, except for the oracle."""
 
     rule: str
     criterion: str
@@ -208,7 +208,7 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         notes: facts that the method reports about its fit.
         zero_rows: number of rows with a zero embedding, of the test split and of a separate gallery, by
             selection rule and modality; 0 is left out.
-        refused: why a rule's state could not be ranked, by selection rule.
+        refused: why a rule's state could not be ranked, or why there is no oracle, by selection rule.
         chance: exact expectation of map@all of a random ranking, by direction such as ``image>text``.
         effective: effective level of the condition in the training rows; None for clean data.
         unavailable: why the data does not admit a requested protocol, by its id.
@@ -251,7 +251,7 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     Attributes:
         started: UTC time, ISO 8601.
-        seconds: wall-clock time of the parts: ``load``, ``fit``, ``evaluate``, ``total``.
+        seconds: wall-clock time of the parts: ``load``, ``fit``, ``evaluate``, ``oracle``, ``total``.
         peak_memory: largest resident size of the worker, bytes; None where unknown.
         peak_device_memory: largest allocation on the GPU, bytes; None without one.
         device: name of the device, such as ``cpu`` or ``cuda:0``.

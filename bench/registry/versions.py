@@ -9,6 +9,7 @@ such as a user's method, is named by its digest alone: ``mine ab12cd34``.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -190,16 +191,33 @@ def _of_the_project(files: Iterable[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for kind in BASE:
         folder = folder_of(kind)
-        there = {path.stem: path for path in folder.glob("*.py")}
         for path in (path for path in files if folder not in path.parents):
-            text = path.read_text(encoding="utf-8", errors="replace")
-            named = {*re.findall(rf"\b{kind}\.(\w+)", text)}
-            for match in re.finditer(rf"\bfrom[ \t]+{kind}[ \t]+import[ \t]+(\([^)]*|[^\n]*)", text):
-                named |= {*re.findall(r"\w+", match[1])}
-            for name in named & there.keys():
-                for member in _imported_beside(there[name]):
+            for name in _named_below(kind, path.read_text(encoding="utf-8", errors="replace")):
+                files_named = folder.rglob("*.py") if name == "*" else [folder / f"{name}.py"]
+                for member in {
+                    each for file in files_named if file.is_file() for each in _imported_beside(file)
+                }:
                     found[f"{kind}/{member.relative_to(folder).as_posix()}"] = member
     return found
+
+
+def _named_below(package: str, text: str) -> set[str]:
+    """Return the modules of a package that a file imports, as paths; ``*`` if these may be any."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    unsure = any(word in text for word in _UNCLEAR)
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name if alias.name != package else f"{package}.*" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif unsure and isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names |= {node.value if node.value.rstrip(".") != package else f"{package}.*"}
+    below = {name.removeprefix(f"{package}.") for name in names if name.startswith(f"{package}.")}
+    return {"*" if name.endswith("*") else name.replace(".", "/") for name in below}
 
 
 def _imported_beside(start: Path) -> set[Path]:

@@ -149,6 +149,19 @@ def test_fits_on_other_modalities_at_once_than_most_say_so_and_do_not_compete() 
     assert {row.method for row in found.competing} == {"mrl", "mars", "pls"}
 
 
+def test_reference_points_variants_and_failures_do_not_decide_on_which_modalities_most_methods_are() -> None:
+    wide, narrow = ("image", "text", "audio", "video"), ("image", "text", "audio")
+    records = [done(method=name, modalities=narrow) for name in ("mrl", "mars")]
+    records += [
+        done(method="sm", modalities=wide),
+        making.record(method="drcl", modalities=wide, status="failed"),
+    ]
+    records += [done(method="pls", modalities=wide)]
+    records += [done(method="pls", modalities=wide, variant=name) for name in ("without_fa", "without_mrr")]
+    found = table(records)
+    assert {row.method for row in found.competing} == {"mrl", "mars"}
+
+
 def test_pairs_of_modalities_make_up_one_row_whose_average_needs_all_of_them() -> None:
     records = [done({p: 0.2, p[::-1]: 0.4}, modalities=p) for p in PAIRS]
     full = row(records).entries

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -190,6 +190,33 @@ class Disturbed(Collapsing):
         changed = _factor()[0] + self._drawn[0] + len(os.environ.get("DISTURBED", ""))
         rows: Tensor = net(x)
         return rows + changed * torch.arange(rows.shape[1])
+
+
+class Unrepeatable(Collapsing):
+    """Trains otherwise each time, without an oracle, or ends the program when it fits again."""
+
+    card = _card("unrepeatable", deep=True)
+    Settings = DisturbedSettings
+    settings: DisturbedSettings
+
+    def fit(self, train: Split, validation: Split, context: Context) -> None:
+        if self.settings.way == "ends" and context.oracle is not None:
+            raise SystemExit(3)
+        super().fit(
+            train, validation, replace(context, oracle=None) if self.settings.way == "own loop" else context
+        )
+
+    def _track(self, name: str) -> t.Track:
+        track = super()._track(name)
+        loss: Any = track.steps[0].loss
+        factor = 1 + int.from_bytes(os.urandom(2), "big") if self.settings.way == "random" else 1
+
+        def scaled(batch: t.Batch, clock: t.Clock) -> Tensor:
+            value: Tensor = loss(batch, clock)
+            return factor * value
+
+        track.steps[0].loss = scaled
+        return track
 
 
 class Signs(_Plain):

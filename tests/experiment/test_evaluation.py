@@ -24,7 +24,7 @@ from bench.execution.grid_runner import remaining
 from bench.experiment.cell import Finished
 from bench.experiment.oracle import OracleRun
 from bench.experiment.refit import RefitFailed, refit
-from bench.experiment.run_context import RunContext, keeping
+from bench.experiment.run_context import RunContext, has_all, keeping
 from bench.experiment.running import run_cell
 from bench.records.encoding import decode_per_query, encode_per_query
 from bench.records.schema import check_record
@@ -221,12 +221,24 @@ def test_without_a_test_map_of_any_epoch_there_is_no_oracle(marked: Path) -> Non
     assert {point.rule for point in result.selected} == {"best", "last"}
 
 
-def test_a_second_fit_that_would_not_end_in_time_is_left_out(
+def test_a_second_fit_that_would_not_end_in_time_is_left_out_until_there_is_more(
     marked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(OracleRun, "seconds", lambda _: {"total": 1000.0})
-    result = done(run("collapsing", marked, context(trace_test=True, seconds=1000.0), epochs=EPOCHS))
-    assert "time limit" in result.refused["oracle"]
+    finished = run("collapsing", marked, context(trace_test=True, seconds=1000.0), epochs=EPOCHS)
+    assert "time limit" in finished.log
+    assert not has_all(done(finished), (), trace_test=True)
+
+
+@pytest.mark.parametrize(
+    ("way", "noun"), [("random", "repeatable"), ("own loop", "evaluate an oracle"), ("ends", "ended")]
+)
+def test_a_method_without_an_oracle_keeps_its_result_and_states_why(
+    marked: Path, way: str, noun: str
+) -> None:
+    result = done(run("unrepeatable", marked, context(trace_test=True), way=way))
+    assert noun in result.refused["oracle"]
+    assert {metric.selection for metric in result.metrics} == {"best", "last"}
 
 
 @pytest.fixture(scope="module")

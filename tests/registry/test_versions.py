@@ -171,23 +171,50 @@ def test_a_file_beside_a_method_that_it_imports_is_part_of_it(
         "from methods.base import SIZE\n",
         "from methods import (\n    base,\n)\n",
         "import methods.base as base\n",
+        "from methods import (  # (a remark)\n    base,\n)\n",
+        "from methods import *\n",
+        "import methods\n",
         "import importlib\n\nbase = importlib.import_module('methods.base')\n",
+        "import importlib\n\nbase = importlib.import_module('.base', 'methods')\n",
+        "import importlib\n\nbase = importlib.import_module(f'methods.{{name}}')\n",
+        "from methods.released.old import SIZE\n",
+        "from methods.released import old\n",
     ],
 )
 def test_a_file_that_builds_on_a_method_of_the_project_changes_with_it(
     write: Writer, home: Path, tmp_path: Path, first: str
 ) -> None:
-    for name in ("base", "deeper", "stranger"):
+    (home / "methods" / "released").mkdir()
+    for name in ("deeper", "stranger", "released/deeper"):
         (home / "methods" / f"{name}.py").write_text("SIZE = 1\n")
-    (home / "methods" / "base.py").write_text("import bench.linear\nfrom methods.deeper import SIZE\n")
+    for name in ("base", "released/old"):
+        (home / "methods" / f"{name}.py").write_text("import bench.linear\nfrom .deeper import SIZE\n")
     write("alpha", folder=tmp_path, text=first + METHOD)
     registry.add_plugin(tmp_path / "alpha.py")
     before = Versions(lock()).code("alpha")
     assert before.startswith("linear ")
-    (home / "methods" / "stranger.py").write_text("SIZE = 2\n")
-    assert Versions(lock()).code("alpha") == before
-    (home / "methods" / "deeper.py").write_text("SIZE = 2\n")
+    for name in ("deeper", "released/deeper"):
+        (home / "methods" / f"{name}.py").write_text("SIZE = 2\n")
     assert Versions(lock()).code("alpha") != before
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "from theirs.methods.base import SIZE\n",
+        "value = self.methods.base\n",
+        '"""Like methods.base."""\n',
+        "from methods.other import base\n",
+    ],
+)
+def test_what_only_reads_like_a_method_of_the_project_is_none(
+    write: Writer, home: Path, tmp_path: Path, first: str
+) -> None:
+    write("alpha", folder=tmp_path, text=first + METHOD)
+    registry.add_plugin(tmp_path / "alpha.py")
+    before = Versions(lock()).code("alpha")
+    (home / "methods" / "base.py").write_text("SIZE = 1\n")
+    assert Versions(lock()).code("alpha") == before
 
 
 def test_an_entry_point_comes_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,8 +138,8 @@ def _grid(columns: Sequence[_Column], labels: Labels) -> tuple[Grid, str]:
 
 def _cells(methods: Sequence[str], column: _Column) -> list[Shaded]:
     means = {name: row.entries[column.direction].mean for name, row in column.rows.items()}
-    references = {name for name, row in column.rows.items() if row.role == "reference"}
-    competing = [mean for name, mean in means.items() if mean is not None and name not in references]
+    others = {name for name, row in column.rows.items() if row.role == "reference" or row.apart}
+    competing = [mean for name, mean in means.items() if mean is not None and name not in others]
     worst, best = min(competing, default=0.0), max(competing, default=1.0)
     if column.lower_is_better:
         worst, best = best, worst
@@ -149,7 +149,7 @@ def _cells(methods: Sequence[str], column: _Column) -> list[Shaded]:
         if mean is None:
             cells.append(NOTHING)
             continue
-        reference = name in references
+        reference = name in others
         shade = 0.0 if reference or best == worst else (mean - worst) / (best - worst)
         printed = f"{mean:.3f}"
         bold = not reference and printed == f"{best:.3f}"  # equal printed numbers share a rank, as in tables
