@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +14,7 @@ from bench.contract.errors import UsageError
 from bench.experiment.stale import sentences, stale_records
 from bench.plural import counted
 from bench.records.protocols import base_of
+from bench.records.schema import Record
 from bench.records.store import Store
 from bench.records.trials import TrialStore
 from bench.report import PARTS, PartName, ReportData, start_drawing, write_report
@@ -46,12 +48,8 @@ def command(
     if not only or {"figures", "page"} & {*only}:
         start_drawing(records)
     ids = evaluated_protocols(protocols, records)
-    if selection == "oracle" and all(metric.selection != selection for metric in metrics_of(records)):
-        reasons = {each.result.refused.get(selection, "") for each in records if each.result} - {""}
-        why = f" ({'; '.join(sorted(reasons))})" if reasons else ""
-        raise UsageError(
-            f"no record has a test-oracle trace{why}; make some: python -m bench run --trace-test"
-        )
+    if selection == "oracle":
+        _require_oracle(records)
     rules, stale = (selection, "none"), sentences(stale_records(records))
     sound = with_queries(
         store, records, lambda series: base_of(series.protocol) in ids and series.selection in rules
@@ -73,6 +71,15 @@ def command(
     say(*(f"note: {sentence}" for sentence in stale))
     say(f"{counted(len(files), 'file')} from {counted(len(sound.records), 'record')}; read {files[0]}")
     return int(bool(data.problems))
+
+
+def _require_oracle(records: Sequence[Record]) -> None:
+    """Refuse records none of which has numbers of the oracle; the sentence says why they have none."""
+    if any(metric.selection == "oracle" for metric in metrics_of(records)):
+        return
+    reasons = {each.result.refused.get("oracle", "") for each in records if each.result} - {""}
+    why = f" ({'; '.join(sorted(reasons))})" if reasons else ""
+    raise UsageError(f"no record has a test-oracle trace{why}; make some: python -m bench run --trace-test")
 
 
 def _store_beside(results: Path, reports: Path) -> Store:
