@@ -92,7 +92,7 @@ def usual_rows(tables: Sequence[Table]) -> dict[str, dict[Data, Row]]:
     found: dict[tuple[str, str, int], dict[Data, Row]] = {}
     for table in tables:
         for row in table.rows:
-            if row.usual and not row.apart:
+            if row.usual and not row.other_modalities:
                 found.setdefault((row.method, row.code, row.threads), {})[table.data] = row
     labels = []
     for (method, code, threads), rows in found.items():
@@ -129,7 +129,7 @@ def _block(about: BlockKey, tables: list[Table], reference: str) -> Block:
         lacking = [chosen[index].data.dataset for index in np.flatnonzero(counting & ~present)]
         if lacking and present.any():
             omitted.append(f"{label}: no number on {', '.join(lacking)}")
-    unusual = {row.label for table in chosen for row in table.rows if row.apart or not row.usual}
+    unusual = {row.label for table in chosen for row in table.rows if row.other_modalities or not row.usual}
     if unusual:
         words = "ablations and rows with other settings or modalities than usual"
         omitted.append(f"{words}: {', '.join(sorted(unusual))}")

@@ -92,7 +92,9 @@ class Family:
 
 def reference_of(rows: Iterable[PerQueryRow], method: str) -> PerQueryRow | None:
     """Return the row of a method as it is usually set; None if there is none to compare others with."""
-    full = [row for row in rows if row.method == method and row.variant == "full" and not row.apart]
+    full = [
+        row for row in rows if row.method == method and row.variant == "full" and not row.other_modalities
+    ]
     return next((row for row in full if row.usual), full[0] if full else None)
 
 
@@ -104,7 +106,7 @@ def principals(rows: Sequence[PerQueryRow]) -> list[PerQueryRow]:
     modalities at once than those of most methods are left out.
     """
     usual = {row.method for row in rows if row.usual}
-    return [row for row in rows if not row.apart and (row.usual or row.method not in usual)]
+    return [row for row in rows if not row.other_modalities and (row.usual or row.method not in usual)]
 
 
 def against_reference(table: PerQueryTable, method: str, permutations: int = PERMUTATIONS) -> Family:
@@ -120,7 +122,7 @@ def families_against(
     references = [reference_of(table.rows, method) for table in tables]
     for table, reference in zip(tables, references, strict=True):
         if reference is None:
-            apart = any(row.method == method and row.apart for row in table.rows)
+            apart = any(row.method == method and row.other_modalities for row in table.rows)
             why = "was fitted on other modalities than most methods" if apart else "has no result here"
             tried.append([f"{method or 'the reference'} {why}: there is nothing to compare with"])
         else:

@@ -56,7 +56,9 @@ class RowGroup(NamedTuple):
     usual: bool  # whether it represents the method: the newest row with the usual settings
     title: str  # the method's title, with its registry name where another method has the same
     key: RowKey  # what the records share
-    apart: bool  # whether it was fitted on other three or more modalities at once than most methods
+    other_modalities: (
+        bool  # whether it was fitted on other three or more modalities at once than most methods
+    )
 
     @property
     def identity(self) -> Identity:
@@ -146,8 +148,8 @@ def row_groups(records: Sequence[Record], labels: Labels) -> list[RowGroup]:
     plain = {name: labels.title(name).encode("utf-8", "backslashreplace").decode() for name in names}
     counts = Counter(plain.values())
     titles = {name: title if counts[title] == 1 else f"{title} ({name})" for name, title in plain.items()}
-    apart = _apart(rows, usual, labels)
-    texts = _row_labels(rows, usual, titles, labels, apart)
+    others = _on_other_modalities(rows, usual, labels)
+    texts = _row_labels(rows, usual, titles, labels, others)
 
     def order(key: RowKey) -> tuple[Any, ...]:
         return (
@@ -165,7 +167,7 @@ def row_groups(records: Sequence[Record], labels: Labels) -> list[RowGroup]:
             key in usual and key.variant == "full",
             titles[key.method],
             key,
-            key in apart,
+            key in others,
         )
         for key in sorted(rows, key=order)
     ]
@@ -230,7 +232,7 @@ def _representatives(rows: _Rows, labels: Labels) -> set[RowKey]:
     return {key for _, key in best.values()}
 
 
-def _apart(rows: _Rows, usual: set[RowKey], labels: Labels) -> set[RowKey]:
+def _on_other_modalities(rows: _Rows, usual: set[RowKey], labels: Labels) -> set[RowKey]:
     """Return the rows of fits on three or more modalities at once that are not those of most methods.
 
     A method counts once, if it has a result; reference points do not. If as many methods have one set as
@@ -249,7 +251,7 @@ def _apart(rows: _Rows, usual: set[RowKey], labels: Labels) -> set[RowKey]:
 
 
 def _row_labels(
-    rows: _Rows, usual: set[RowKey], titles: Mapping[str, str], labels: Labels, apart: set[RowKey]
+    rows: _Rows, usual: set[RowKey], titles: Mapping[str, str], labels: Labels, others: set[RowKey]
 ) -> dict[RowKey, str]:
     """Return a label for every row that no other row has."""
     names: dict[RowKey, str] = {}
@@ -257,7 +259,7 @@ def _row_labels(
         family = {member: records for member, records in rows.items() if member[:2] == key[:2]}
         base = next((member for member in family if member in usual), None)
         words = [*_unusual_settings(key, family, base, labels), *_unusual_code(key, family, base)]
-        if key in apart and len({member.modalities for member in family}) == 1:
+        if key in others and len({member.modalities for member in family}) == 1:
             words.append("+".join(key.modalities))
         variant = "" if key.variant == "full" else f" {key.variant}"
         names[key] = titles[key.method] + variant + (f" [{', '.join(words)}]" if words else "")

@@ -27,7 +27,7 @@ class PerQueryRow:
     usual: bool
     # direction -> seed -> ``(queries,)``
     values: dict[Direction, dict[int, Array]] = field(default_factory=lambda: defaultdict(dict))
-    apart: bool = False  # see `RowGroup`
+    other_modalities: bool = False  # see `RowGroup`
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,11 @@ def per_query_tables(
         rows: dict[str, list[PerQueryRow]] = {name: [] for name in protocols}
         for group in groups:
             for of_protocol in rows.values():
-                of_protocol.append(PerQueryRow(group.label, *group.key[:2], group.usual, apart=group.apart))
+                of_protocol.append(
+                    PerQueryRow(
+                        group.label, *group.key[:2], group.usual, other_modalities=group.other_modalities
+                    )
+                )
             for record in group.records:
                 for series, values in per_query(record.digest).items() if record.status == "done" else ():
                     name = base_of(series.protocol)

@@ -86,7 +86,9 @@ class Row:
     entries: dict[Direction, Entry]  # one per column
     lacking: tuple[str, ...] = ()  # how the cells without a result ended, in words
     usual: bool = True  # whether this is the method itself with its usual settings, and the last such row
-    apart: bool = False  # whether it was fitted on other three or more modalities at once than most methods
+    other_modalities: bool = (
+        False  # whether it was fitted on other three or more modalities at once than most methods
+    )
     title: str = ""  # the method's title, unlike any other method's of the table
     threads: int = 1  # CPU threads of the fits
     code: str = ""  # versions of the method and its toolkit
@@ -139,7 +141,8 @@ class Table:
         return tuple(
             row
             for row in self.rows
-            if not (row.role == "reference" or row.apart) and (row.usual or row.method not in usual)
+            if not (row.role == "reference" or row.other_modalities)
+            and (row.usual or row.method not in usual)
         )
 
 
@@ -235,7 +238,7 @@ def rows_of(
                 entries=entries,
                 lacking=_lacking(members, selection),
                 usual=group.usual,
-                apart=group.apart,
+                other_modalities=group.other_modalities,
                 title=group.title,
                 threads=cell.threads,
                 code=cell.code,

@@ -142,7 +142,7 @@ def test_fits_on_other_modalities_at_once_than_most_say_so_and_do_not_compete() 
     records = [done(0.9, modalities=wide), done(method="pls", modalities=("image", "text"))]
     records += [done(method=name, modalities=shared) for name in ("mrl", "mars")]
     found = table(records)
-    assert {row.label: row.apart for row in found.rows} == {
+    assert {row.label: row.other_modalities for row in found.rows} == {
         "DRCL [image+text+audio]": True,
         **dict.fromkeys(("MRL", "MARS", "PLS"), False),
     }

@@ -138,7 +138,7 @@ def _grid(columns: Sequence[_Column], labels: Labels) -> tuple[Grid, str]:
 
 def _cells(methods: Sequence[str], column: _Column) -> list[Shaded]:
     means = {name: row.entries[column.direction].mean for name, row in column.rows.items()}
-    others = {name for name, row in column.rows.items() if row.role == "reference" or row.apart}
+    others = {name for name, row in column.rows.items() if row.role == "reference" or row.other_modalities}
     competing = [mean for name, mean in means.items() if mean is not None and name not in others]
     worst, best = min(competing, default=0.0), max(competing, default=1.0)
     if column.lower_is_better:
