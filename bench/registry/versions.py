@@ -57,6 +57,8 @@ _PACKAGE: Final = re.compile(
 )
 """Matches the first part of an imported module, or the names imported from the folder itself."""
 
+_MODULE: Final = re.compile(r"(?=.{1,200}$)(\w+\.)*(\w+|\*)")
+
 _UNCLEAR: Final = ("import_module", "__import__", "import *")
 
 
@@ -217,7 +219,8 @@ def _named_below(package: str, text: str) -> set[str]:
         elif unsure and isinstance(node, ast.Constant) and isinstance(node.value, str):
             names |= {node.value if node.value.rstrip(".") != package else f"{package}.*"}
     below = {name.removeprefix(f"{package}.") for name in names if name.startswith(f"{package}.")}
-    return {"*" if name.endswith("*") else name.replace(".", "/") for name in below}
+    modules = {name for name in below if _MODULE.fullmatch(name)}  # a text may be anything, such as a path
+    return {"*" if name.endswith("*") else name.replace(".", "/") for name in modules}
 
 
 def _imported_beside(start: Path) -> set[Path]:

@@ -205,6 +205,7 @@ def test_a_file_that_builds_on_a_method_of_the_project_changes_with_it(
         "value = self.methods.base\n",
         '"""Like methods.base."""\n',
         "from methods.other import base\n",
+        f"texts = 'import_module', 'methods..base', 'methods./base', 'methods.{'x' * 300}', 'methods.\\0'\n",
     ],
 )
 def test_what_only_reads_like_a_method_of_the_project_is_none(
