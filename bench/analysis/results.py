@@ -1,4 +1,4 @@
-"""The results frame, one row per number; the same numbers by table, where tables and figures start."""
+"""The results frame, one row per number: tables, statistics and figures start from its rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import cached_property
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bench.analysis.groups import CLEAN, Data, RowGroup, by_data, data_of, device_of, row_groups
 from bench.analysis.labels import Labels, registry_labels
@@ -25,16 +25,46 @@ from bench.registry import unknown
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS: Final = (
-    *("method", "label", "variant", "dataset", "kind", "fingerprint", "condition", "modalities"),
-    *("device", "code", "harness", "profile", "seed", "query", "gallery", "protocol", "selection"),
-    *("value", "status", "record", "threads", "settings", "reason"),
-)
-"""Of the results frame. ``label`` is the row in the tables; ``settings`` a digest of the complete settings.
 
-A cell without a result has one row, and so has a selection rule whose state could not be ranked: ``value`` is
-NaN, ``status`` and ``reason`` give the cause, and text that does not apply is empty.
-"""
+class FrameRow(NamedTuple):
+    """One row of the results frame: a number, with what it is a number of.
+
+    A cell without a result has one row, and so has a selection rule whose state could not be ranked:
+    ``value`` is None (NaN in pandas), ``status`` and ``reason`` give the cause, and text that does not apply
+    is empty.
+
+    Attributes:
+        label: the row in the tables.
+        settings: a digest of the complete settings.
+    """
+
+    method: str
+    label: str
+    variant: str
+    dataset: str
+    kind: str
+    fingerprint: str
+    condition: str
+    modalities: str
+    device: str
+    code: str
+    harness: str
+    profile: str
+    seed: int
+    query: str
+    gallery: str
+    protocol: str
+    selection: str
+    value: float | None
+    status: str
+    record: str
+    threads: int
+    settings: str
+    reason: str
+
+
+COLUMNS: Final = FrameRow._fields
+"""Of the results frame."""
 ROW_KEYS: Final = (*Data._fields, "label")
 """Columns whose values numbers must share to be averaged over seeds: those of one table, and the row."""
 
@@ -140,12 +170,24 @@ class Results:
         return {data: row_groups(members, self.labels) for data, members in by_data(self.records).items()}
 
     @cached_property
+    def rows(self) -> dict[Data, dict[str, list[FrameRow]]]:
+        """Return the rows of the frame by data and label, with the numbers of every selection rule.
+
+        Tables, statistics and figures read these: pandas takes longer to load than most tables to make.
+
+        Raises:
+            MixedCells: as `groups`.
+        """
+        groups = self.groups.items()
+        return {data: {group.label: [*_rows(group)] for group in of_data} for data, of_data in groups}
+
+    @cached_property
     def frame(self) -> pd.DataFrame:
-        """Return the results frame with the numbers of every selection rule, in the tables' order."""
+        """Return the results frame: `rows`, in the tables' order."""
         import pandas as pd
 
-        rows = (row for groups in self.groups.values() for group in groups for row in _rows(group))
-        return pd.DataFrame.from_records(list(rows), columns=list(COLUMNS)).astype({"value": float})
+        rows = [row for by_label in self.rows.values() for each in by_label.values() for row in each]
+        return pd.DataFrame.from_records(rows, columns=list(COLUMNS)).astype({"value": float})
 
     def where(self, admits: Callable[[Record], bool]) -> Results:
         """Return the results of some of the records, grouped anew."""
@@ -154,16 +196,17 @@ class Results:
     def numbers(self, data: Data, protocol: str, selection: str) -> dict[str, Numbers]:
         """Return the numbers of a table by the labels of its rows.
 
-        They are read without the frame: pandas takes longer to load than most tables to make. Closed forms,
-        which select nothing, always take part.
+        Closed forms, which select nothing, always take part.
 
         Raises:
             MixedCells: as `groups`.
         """
         key = data, protocol, selection
         if key not in self._numbers:
+            rules = selection, "none"
             self._numbers[key] = {
-                group.label: _numbers(group, protocol, (selection, "none")) for group in self.groups[data]
+                label: _numbers(row for row in rows if row.protocol == protocol and row.selection in rules)
+                for label, rows in self.rows[data].items()
             }
         return self._numbers[key]
 
@@ -275,7 +318,7 @@ def frame_of(
     return frame[frame["protocol"].isin({"", *kept})].reset_index(drop=True)
 
 
-def _rows(group: RowGroup) -> Iterator[tuple[Any, ...]]:
+def _rows(group: RowGroup) -> Iterator[FrameRow]:
     """Yield the frame's rows of one row of a table, by seed and modalities."""
     settings = hashlib.sha256(group.key.settings.encode()).hexdigest()[:8]
     for record in sorted(group.records, key=lambda each: (each.identity.seed, each.identity.modalities)):
@@ -288,23 +331,21 @@ def _rows(group: RowGroup) -> Iterator[tuple[Any, ...]]:
         tail = record.digest, cell.threads, settings
         if result is None:
             reason = "" if record.failure is None else record.failure.reason
-            yield (*head, "", "", "", "", None, record.status, *tail, reason)
+            yield FrameRow(*head, "", "", "", "", None, record.status, *tail, reason)
             continue
         for rule, reason in result.refused.items():
-            yield (*head, "", "", "", rule, None, "refused", *tail, reason)
+            yield FrameRow(*head, "", "", "", rule, None, "refused", *tail, reason)
         for each in result.metrics:
             which = each.query, each.gallery, each.protocol, each.selection
-            yield (*head, *which, each.value, record.status, *tail, "")
+            yield FrameRow(*head, *which, each.value, record.status, *tail, "")
 
 
-def _numbers(group: RowGroup, protocol: str, rules: Collection[str]) -> Numbers:
-    """Return the numbers of one row of a table under one of the rules of selection."""
+def _numbers(rows: Iterable[FrameRow]) -> Numbers:
+    """Return the numbers of one row of a table under one rule of selection, from its rows of the frame."""
     found: Numbers = defaultdict(dict)
-    for record in group.records:
-        seed, digest = record.identity.seed, record.digest
-        for each in record.result.metrics if record.result else ():
-            if each.protocol == protocol and each.selection in rules:
-                found[seed][each.query, each.gallery] = each.value, digest
+    for row in rows:
+        if row.value is not None:  # a rule that was refused has no number
+            found[row.seed][row.query, row.gallery] = row.value, row.record
     return dict(sorted(found.items()))
 
 
