@@ -10,7 +10,7 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -346,11 +346,14 @@ def fresh_modules_of(source: Source) -> Iterator[None]:
     package; for a file given by path, its module and those of its folder. After the body the modules of
     earlier imports are restored, so that ``import`` gives the classes that a caller already has.
     """
-    before = _removed(source)
+    roots = _roots(source, sys.modules)
+    before = _removed(roots, sys.modules)
+    others = dict(sys.modules)
     try:
         yield
     finally:
-        _removed(source)
+        imported = {name: module for name, module in sys.modules.items() if others.get(name) is not module}
+        _removed(roots | _roots(source, imported), imported)
         sys.modules.update(before)
         for path, module in before.items():
             parent, _, child = path.rpartition(".")
@@ -358,19 +361,22 @@ def fresh_modules_of(source: Source) -> Iterator[None]:
                 setattr(sys.modules[parent], child, module)
 
 
-def _removed(source: Source) -> dict[str, ModuleType]:
-    """Take a source's modules out of the table of imported ones, and return them.
+def _roots(source: Source, among: Mapping[str, ModuleType]) -> set[str]:
+    """Return the modules and packages of a source, without what is below them; ``among`` imported modules."""
+    if not source.is_given:
+        return {source.module.partition(".")[0] if source.is_entry else source.module.rpartition(".")[0]}
+    folder = os.path.join(os.path.dirname(source.where), "")  # noqa: PTH118, PTH120
+    return {source.module} | {name for name, module in among.items() if _lies_in(folder, module)}
+
+
+def _removed(roots: Set[str], among: Mapping[str, ModuleType]) -> dict[str, ModuleType]:
+    """Take ``roots`` and what is below them out of the table of imported modules, and return them.
 
     The harness, the program and compiled modules stay: they are never executed again.
     """
-    roots = {source.module.partition(".")[0] if source.is_entry else source.module.rpartition(".")[0]}
-    if source.is_given:
-        roots = {source.module}
-        folder = os.path.join(os.path.dirname(source.where), "")  # noqa: PTH118, PTH120
-        roots |= {name for name, module in sys.modules.items() if _lies_in(folder, module)}
     below = tuple(f"{root}." for root in roots)
     found = {}
-    for name, module in sys.modules.items():
+    for name, module in among.items():
         if name in roots or name.startswith(below):
             part_of_harness = name.split(".")[0] == "bench" and not name.startswith("bench.installed_")
             loader = getattr(getattr(module, "__dict__", {}).get("__spec__"), "loader", None)
@@ -384,7 +390,7 @@ def _removed(source: Source) -> dict[str, ModuleType]:
 def _lies_in(folder: str, module: ModuleType) -> bool:
     """Whether a module's file, or a package's folder, is directly in a folder, given with a separator.
 
-    A process has thousands of modules, each looked at twice per cell: nearly all end at the first comparison.
+    A process has thousands of modules, each looked at in every cell: nearly all end at the first comparison.
     """
     values = getattr(module, "__dict__", {})  # without asking those that make up attributes
     path = values.get("__file__") or ""

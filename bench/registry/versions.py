@@ -203,12 +203,15 @@ def _of_the_project(files: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def _named_below(package: str, text: str) -> set[str]:
+@lru_cache(maxsize=256)
+def _named_below(package: str, text: str) -> frozenset[str]:
     """Return the modules of a package that a file imports, as paths; ``*`` if these may be any."""
+    if package not in text:  # to parse it takes milliseconds
+        return frozenset()
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
+        return frozenset()
     unsure = any(word in text for word in _UNCLEAR)
     names: set[str] = set()
     for node in ast.walk(tree):
@@ -220,7 +223,7 @@ def _named_below(package: str, text: str) -> set[str]:
             names |= {node.value if node.value.rstrip(".") != package else f"{package}.*"}
     below = {name.removeprefix(f"{package}.") for name in names if name.startswith(f"{package}.")}
     modules = {name for name in below if _MODULE.fullmatch(name)}  # a text may be anything, such as a path
-    return {"*" if name.endswith("*") else name.replace(".", "/") for name in modules}
+    return frozenset("*" if name.endswith("*") else name.replace(".", "/") for name in modules)
 
 
 def _imported_beside(start: Path) -> set[Path]:
