@@ -178,7 +178,7 @@ def _answer(
 def environment_of(clone: Path) -> dict[str, str]:
     """Return the environment of a process in ``clone`` with the installed libraries."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "PYTHONPATH": "", "XDG_CACHE_HOME": str(clone / "cache")}
+    return {**os.environ, "PATH": path, "PYTHONPATH": ""}
 
 
 def run(words: list[str], clone: Path, **changes: str) -> str:

@@ -49,7 +49,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 def test_the_command_of_a_record_makes_the_same_cell(made: Made, tmp_path: Path) -> None:
     for record in Store(made.results).records():
-        if record.identity.method == "sm" and record.identity.seed == 1:
+        if (record.identity.method, record.identity.seed) == ("sm", 1) and record.identity.condition in (
+            *("", "label-noise/same@0.4", "late@text"),
+        ):
             assert f"to run   {record.digest} " in planned_again(record.environment.command, tmp_path)[1]
 
 

@@ -103,7 +103,7 @@ SIZES: dict[str, tuple[int, Mapping[str, int], float]] = {
 """Rows and widths of files that take long, and memory of the library (float64 would take 2 MB more)."""
 
 
-QUICK = ("x.npz", "x.mat", "turned.pkl", "arrays.pt", "x.json", "x.csv")
+QUICK = ("x.npz", "x.mat", "turned.pkl", "arrays.pt")
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,11 @@ MORE_FAULTS = {
 
 @pytest.mark.parametrize(
     ("faults", "seconds"),
-    [(FAULTS, 60.0), (ENDLESS, 5.0), pytest.param(MORE_FAULTS, 60.0, marks=pytest.mark.drill)],
+    [
+        (FAULTS, 60.0),
+        pytest.param(ENDLESS, 5.0, marks=pytest.mark.drill),
+        pytest.param(MORE_FAULTS, 60.0, marks=pytest.mark.drill),
+    ],
 )
 def test_a_dataset_plugin_with_a_fault_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faults: dict[str, str], seconds: float

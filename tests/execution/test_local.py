@@ -57,11 +57,9 @@ class Drilled:
     retried: list[Retried]
 
 
-@pytest.fixture(scope="module")
-def drilled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Drilled]:
-    """Every fault once, with a sound task after each, in two slots, with one further attempt."""
-    folder, events = tmp_path_factory.mktemp("attempts"), list[Any]()
-    faults = [*(kind for kind in work.FAULTS if kind != "python loop"), "once SIGKILL"]
+def drill(folder: Path, faults: Sequence[str]) -> dict[str, Drilled]:
+    """Perform every fault once, with a sound task after each, in two slots, with one further attempt."""
+    events = list[Any]()
     kinds = [kind for fault in faults for kind in (fault, "ok")]
     payloads = [(str(folder / str(number)), kind) for number, kind in enumerate(kinds)]
     options: dict[str, Any] = {"slots": 2, "timeout": 1.0, "retries": 1, "on_event": events.append}
@@ -78,45 +76,49 @@ def drilled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Drilled]:
     }
 
 
+FAULTS = {
+    "raise": ("exception", "ValueError: a wrong value"),
+    "exit 3": ("exit", "status 3"),
+    "SIGKILL": ("signal", "SIGKILL"),
+    "segfault": ("signal", "SIGSEGV"),
+    "c loop": ("timeout", "time limit of 1 s"),
+}
+FURTHER_FAULTS = {
+    "memory": ("memory", "MemoryError"),
+    "sys.exit": ("exit", "status 4"),
+    "SIGTERM": ("signal", "SIGTERM"),
+    "ignores signals": ("timeout", "time limit of 1 s"),
+    "unpicklable": ("exception", "cannot be sent"),
+}
+"""Kind of loss, and words of its reason, by fault."""
+
+
 @pytest.mark.parametrize(
-    ("fault", "kind", "words"),
-    [
-        ("raise", "exception", "ValueError: a wrong value"),
-        ("memory", "memory", "MemoryError"),
-        ("exit 3", "exit", "status 3"),
-        ("sys.exit", "exit", "status 4"),
-        ("SIGKILL", "signal", "SIGKILL"),
-        ("SIGTERM", "signal", "SIGTERM"),
-        ("segfault", "signal", "SIGSEGV"),
-        ("c loop", "timeout", "time limit of 1 s"),
-        ("ignores signals", "timeout", "time limit of 1 s"),
-        ("unpicklable", "exception", "cannot be sent"),
-    ],
+    "faults", [FAULTS, pytest.param(FURTHER_FAULTS, marks=pytest.mark.drill)], ids=["usual", "further"]
 )
 def test_a_fault_costs_its_task_only_and_only_a_kill_from_outside_is_tried_again(
-    drilled: dict[str, Drilled], fault: str, kind: str, words: str
+    tmp_path: Path, faults: dict[str, tuple[str, str]]
 ) -> None:
-    found = drilled[fault]
-    outcome, lost, outside = found.outcome, found.outcome.lost, fault in ("SIGKILL", "SIGTERM")
-    assert outcome.value is None
-    assert lost is not None
-    assert (lost.kind, lost.outside, words in lost.reason) == (kind, outside, True)
-    assert ("2 attempts" in lost.reason) == outside
-    assert given_up(lost, 1) is lost  # a single attempt is not mentioned
-    assert (found.begun, len(found.retried)) == (1 + outside, outside)
-    if kind == "timeout":  # the tasks would take a minute, or have no end
-        assert 1.0 <= outcome.seconds < 30
-    assert ("in _raise" in lost.traceback) == (lost.exception == "ValueError") == (fault == "raise")
-    assert ("_segfault" in lost.traceback) == (fault == "segfault")
+    drilled = drill(tmp_path, [*faults])
+    for fault, (kind, words) in faults.items():
+        found = drilled[fault]
+        outcome, lost, outside = found.outcome, found.outcome.lost, fault in ("SIGKILL", "SIGTERM")
+        assert outcome.value is None
+        assert lost is not None
+        assert (lost.kind, lost.outside, words in lost.reason) == (kind, outside, True)
+        assert ("2 attempts" in lost.reason) == outside
+        assert given_up(lost, 1) is lost  # a single attempt is not mentioned
+        assert (found.begun, len(found.retried)) == (1 + outside, outside)
+        if kind == "timeout":  # the tasks would take a minute, or have no end
+            assert 1.0 <= outcome.seconds < 30
+        assert ("in _raise" in lost.traceback) == (lost.exception == "ValueError") == (fault == "raise")
+        assert ("_segfault" in lost.traceback) == (fault == "segfault")
 
 
-def test_a_task_that_forks_answers_once_and_the_next_one_for_itself(drilled: dict[str, Drilled]) -> None:
-    outcome = drilled["fork"].outcome  # `drilled` has checked the task after it
-    assert outcome.lost is None
-    assert isinstance(outcome.value, int)
-
-
-def test_a_task_that_is_killed_once_has_a_value_after_its_second_attempt(drilled: dict[str, Drilled]) -> None:
+def test_a_task_that_forks_or_is_killed_once_has_its_value_and_so_has_the_next(tmp_path: Path) -> None:
+    drilled = drill(tmp_path, ["fork", "once SIGKILL"])
+    assert drilled["fork"].outcome.lost is None
+    assert isinstance(drilled["fork"].outcome.value, int)
     found = drilled["once SIGKILL"]
     (retried,) = found.retried
     assert (found.outcome.value, found.outcome.lost, found.begun) == ("ok", None, 2)

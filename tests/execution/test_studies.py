@@ -173,6 +173,7 @@ def test_a_damaged_journal_is_one_sentence_and_can_be_removed(
     assert tune(bundle, tmp_path, Search(3, "tpe")) == (first, 0)
 
 
+@pytest.mark.drill
 def test_a_killed_run_is_continued(bundle: Path, tmp_path: Path) -> None:
     drill = Drill(tmp_path)
     words = ["--methods", "waits", "--datasets", bundle, "--trials", 2, "--sampler", "tpe"]

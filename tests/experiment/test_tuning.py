@@ -193,7 +193,8 @@ def test_a_trial_that_cannot_be_is_none(small: Path, tmp_path: Path, change: dic
     assert [*store.read()] == []
 
 
-@pytest.mark.parametrize("sampler", ["random", pytest.param("tpe", marks=pytest.mark.slow)])
+@pytest.mark.drill
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_two_runs_at_once_share_the_trials_and_make_each_once(tmp_path: Path, sampler: Sampler) -> None:
     drill = Drill(tmp_path)
     write_bundle(tmp_path / "small.npz")
