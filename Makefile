@@ -71,7 +71,7 @@ test-browser: $(VENV)/.dev-ready
 	$(BIN)/python -m pytest -q -m browser tests/report/page
 
 test-all: lint $(VENV)/.slow-oracles-ready
-	$(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist worksteal -m "slow or not slow"
+	$(BIN)/python -m pytest -q -n $(TEST_JOBS) --dist worksteal --hypothesis-profile=long -m "slow or not slow"
 
 $(OLDEST_VENV)/.ready: pyproject.toml constraints-oldest.txt
 	test -x $(OLDEST) || $(OLDEST_PYTHON) -m venv $(OLDEST_VENV)

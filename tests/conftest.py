@@ -16,10 +16,15 @@ from filelock import FileLock
 from bench.registry import folder_of, settings
 from tests.grid import FAULTS, Grid, only_plugins, run_grid, write_bundle
 
-hypothesis.settings.register_profile(
-    "no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("no clock")
+for _profile, _examples in (("short", 50), ("long", 200)):
+    # A deadline, and the check of slow strategies, would depend on the processor.
+    hypothesis.settings.register_profile(
+        _profile,
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+        max_examples=_examples,
+    )
+hypothesis.settings.load_profile("short")
 
 _DOCUMENTS = {
     *("test_document.py", "test_documentation.py", "test_newcomers_hour.py", "test_notebooks.py"),
