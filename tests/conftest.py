@@ -27,7 +27,7 @@ for _profile, _examples in (("short", 50), ("long", 200)):
 hypothesis.settings.load_profile("short")
 
 _DOCUMENTS = {
-    *("test_document.py", "test_documentation.py", "test_newcomers_hour.py", "test_notebooks.py"),
+    *("test_document.py", "test_documentation.py", "test_first_hour.py", "test_notebooks.py"),
     *("test_readme.py", "test_topics.py", "test_tutorial.py", "test_your_data.py"),
 }
 """Tests of documents, the longest there are, start first: otherwise all workers but one would wait for them.

@@ -29,10 +29,10 @@ class Display:
         unread: whether the output is closed.
     """
 
-    def __init__(self, tally: RunProgress) -> None:
-        """Pass every event to ``tally``, and show its counts."""
+    def __init__(self, progress: RunProgress) -> None:
+        """Pass every event to ``progress``, and show its counts."""
         self.interrupted = self.unread = False
-        self._tally = tally
+        self._progress = progress
         self._out = sys.stdout
 
     def view(self) -> AbstractContextManager[object]:
@@ -45,8 +45,8 @@ class Display:
         Raises:
             KeyboardInterrupt: if the output is closed, as by ``| head``: that ends the run like Ctrl-C.
         """
-        self._tally(event)
-        line = printable(line_of(event, self._tally))
+        self._progress(event)
+        line = printable(line_of(event, self._progress))
         if line:
             try:
                 self.write(line, event)
@@ -61,14 +61,14 @@ class Display:
 
     def stop(self) -> None:
         """Print that no further cell starts; for a signal handler, which may not use Python's streams."""
-        self._tally.stop()
+        self._progress.stop()
         os.write(_STDERR, f"{STOPPING}\n".encode())
 
 
-def line_of(event: RunEvent, tally: RunProgress) -> str:
+def line_of(event: RunEvent, progress: RunProgress) -> str:
     """Return the line of an event in a log; empty for an event without one."""
     if isinstance(event, Ended):
-        state = tally.state()
+        state = progress.state()
         count = f"[{state.ended:>{len(str(state.total))}}/{state.total}]"
         by = ", by another run" if event.elsewhere else ""
         reason = _because(event.reason)

@@ -27,13 +27,13 @@ _TITLE: Final = 20  # widths, in columns: the bar at most, stage and epoch, a ti
 class LiveDisplay(Display):
     """Plain lines of ended cells, which scroll away, and below them the running cells."""
 
-    def __init__(self, tally: RunProgress) -> None:
-        """Pass every event to ``tally``, and show its counts."""
-        super().__init__(tally)
+    def __init__(self, progress: RunProgress) -> None:
+        """Pass every event to ``progress``, and show its counts."""
+        super().__init__(progress)
         self._console = Console(file=self._out)
         # The output of cells in this process goes to their logs, not above the view.
         self._live = Live(
-            View(tally),
+            View(progress),
             console=self._console,
             refresh_per_second=_REFRESHES,
             transient=True,
@@ -54,18 +54,18 @@ class LiveDisplay(Display):
 
     def stop(self) -> None:
         """Show that no further cell starts."""
-        self._tally.stop()
+        self._progress.stop()
 
 
 class View:
     """Draws the state of a run."""
 
-    def __init__(self, tally: RunProgress) -> None:
-        self._tally = tally
+    def __init__(self, progress: RunProgress) -> None:
+        self._progress = progress
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw: a head and one row per running cell, each in one line of the screen."""
-        state, width = self._tally.state(), options.max_width
+        state, width = self._progress.state(), options.max_width
         now = time.time()
         yield _line(headline(state, now), "bold")
         yield ProgressBar(total=max(1, state.total), completed=state.ended, width=min(width, _BAR))

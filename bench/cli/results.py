@@ -68,7 +68,7 @@ def command(
         say(f"wrote {output}: {counted(len(frame), 'row')}", err=is_stream(output))
     if format_ == "table":
         models = Store(folder.results).models
-        kept, size, _ = models.tally({*frame["record"]})
+        kept, size, _ = models.totals({*frame["record"]})
         say(*([f"kept models: {kept} of these cells, {bytes_of(size)} in {models.root}"] if kept else []))
     return int(bool(problems or contradictory))
 

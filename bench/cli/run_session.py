@@ -15,7 +15,7 @@ from bench.records.heartbeat import heartbeat
 
 
 @contextmanager
-def run_session(tally: RunProgress, results: Path) -> Iterator[Display]:
+def run_session(progress: RunProgress, results: Path) -> Iterator[Display]:
     """Display the run of the body, keep its heartbeat file, and handle Ctrl-C.
 
     The display takes the run's events. The first Ctrl-C makes it ``interrupted``; the second ends the body,
@@ -24,7 +24,7 @@ def run_session(tally: RunProgress, results: Path) -> Iterator[Display]:
     Raises:
         KeyboardInterrupt: for SIGTERM, or if the output is closed.
     """
-    display = display_for(tally)
+    display = display_for(progress)
 
     def interrupt(*_: object) -> None:
         if display.interrupted:
@@ -36,7 +36,7 @@ def run_session(tally: RunProgress, results: Path) -> Iterator[Display]:
     main = threading.current_thread() is threading.main_thread()
     listens = main and signal.getsignal(signal.SIGINT) is usual
     try:
-        with heartbeat(results, tally.state), display.view():
+        with heartbeat(results, progress.state), display.view():
             try:
                 if listens:
                     signal.signal(signal.SIGINT, interrupt)
@@ -49,10 +49,10 @@ def run_session(tally: RunProgress, results: Path) -> Iterator[Display]:
             raise
 
 
-def display_for(tally: RunProgress) -> Display:
+def display_for(progress: RunProgress) -> Display:
     """Return the display for the standard output; the live one is imported for a terminal only."""
     if not sys.stdout.isatty():
-        return Display(tally)
+        return Display(progress)
     from bench.cli.live_display import LiveDisplay
 
-    return LiveDisplay(tally)
+    return LiveDisplay(progress)

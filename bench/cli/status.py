@@ -36,7 +36,7 @@ def command(*, format_: Form = "table", folder: ResultsOption) -> int:
     records, problems = read_records(folder.results, may_be_none=bool(runs))
     stale = stale_records(records)
     models = Store(folder.results).models
-    kept, size, unkept = models.tally({*models.digests()})
+    kept, size, unkept = models.totals({*models.digests()})
     facts = {
         "cells": _counts(records),
         "models": {

@@ -235,7 +235,7 @@ class ModelStore:
             except DataError as error:
                 yield digest, error
 
-    def tally(self, digests: Collection[str]) -> tuple[int, int, dict[str, str]]:
+    def totals(self, digests: Collection[str]) -> tuple[int, int, dict[str, str]]:
         """Return the number of models of some cells, their bytes, and why other cells have none."""
         sizes, reasons = [], {}
         for digest, card in self.cards():

@@ -45,11 +45,11 @@ def show(out: io.StringIO, monkeypatch: pytest.MonkeyPatch, *events: RunEvent) -
     return out.getvalue()
 
 
-def screen(tally: RunProgress, width: int, height: int = 12) -> list[str]:
+def screen(counted: RunProgress, width: int, height: int = 12) -> list[str]:
     """Draw the view once and return its lines."""
     console = Console(file=Terminal(), width=width, height=height, color_system=None)
     with console.capture() as drawn:
-        console.print(View(tally))
+        console.print(View(counted))
     return drawn.get().splitlines()
 
 
@@ -82,19 +82,19 @@ def test_a_log_gets_one_plain_line_for_what_it_mentions(
 
 
 def test_a_cell_that_waits_for_disk_space_has_left_its_slot_and_is_counted_apart() -> None:
-    tally = RunProgress(3, 1)
-    tally(Planned({CELL.identity.digest: 5.0}))
-    tally(Started(task(CELL), SLOT))
-    tally(Held(CELL, "it is full"))
-    state = tally.state()
+    counted = RunProgress(3, 1)
+    counted(Planned({CELL.identity.digest: 5.0}))
+    counted(Started(task(CELL), SLOT))
+    counted(Held(CELL, "it is full"))
+    state = counted.state()
     assert (state.running, state.held, state.ended, state.left) == ([], 1, 1, None)
     assert mentions(headline(state, state.written), "1 ... disk ... full")
-    tally(Ended(CELL, "done", "", 1.0))
-    assert (tally.state().held, tally.state().failed, tally.unwritten) == (0, 0, {})
-    tally(Ended(CELL, "disk-full", "why", 1.0, on_disk=False))
-    assert (tally.state().failed, tally.unwritten) == (1, {CELL.identity.digest: "why"})
-    tally(Unstarted([CELL, NASTY]))
-    assert tally.unstarted == {CELL.identity.digest, NASTY.identity.digest}
+    counted(Ended(CELL, "done", "", 1.0))
+    assert (counted.state().held, counted.state().failed, counted.unwritten) == (0, 0, {})
+    counted(Ended(CELL, "disk-full", "why", 1.0, on_disk=False))
+    assert (counted.state().failed, counted.unwritten) == (1, {CELL.identity.digest: "why"})
+    counted(Unstarted([CELL, NASTY]))
+    assert counted.unstarted == {CELL.identity.digest, NASTY.identity.digest}
 
 
 def on_terminal(monkeypatch: pytest.MonkeyPatch, width: int, *events: RunEvent) -> str:
@@ -116,46 +116,46 @@ def test_a_terminal_gets_the_same_lines_and_a_view_that_is_cleared(monkeypatch: 
 
 @pytest.mark.parametrize("width", [30, 60, 100])
 def test_no_line_of_the_view_is_wider_than_the_screen_and_names_stay_as_they_are(width: int) -> None:
-    tally = RunProgress(3, 1)
+    counted = RunProgress(3, 1)
     for cell in (CELL, NASTY):
-        tally(Started(task(cell), SLOT))
-        tally(progress(cell))
-    lines = screen(tally, width)
+        counted(Started(task(cell), SLOT))
+        counted(progress(cell))
+    lines = screen(counted, width)
     assert len(lines) == 4
     assert all(len(line) <= width for line in lines)
     assert "[red]" in lines[3]
     assert width < 60 or "train 2/9     cpu/0  0:00:0" in lines[2]
-    tally.stop()
-    assert screen(tally, 120)[-1] == STOPPING
+    counted.stop()
+    assert screen(counted, 120)[-1] == STOPPING
 
 
 def test_more_running_cells_than_lines_are_counted() -> None:
-    tally = RunProgress(9, 0)
+    counted = RunProgress(9, 0)
     for seed in range(8):
-        tally(Started(task(Cell(making.identity(seed=seed), "emoji")), SLOT))
-    lines = screen(tally, 80, height=8)
+        counted(Started(task(Cell(making.identity(seed=seed), "emoji")), SLOT))
+    lines = screen(counted, 80, height=8)
     assert len(lines) <= 7
     assert lines[-1] == "  and 5 more"
 
 
 def test_the_time_left_comes_from_the_costs_and_is_corrected_by_what_was_measured() -> None:
     now = [1000.0]
-    tally = RunProgress(8, 0, clock=lambda: now[0])
+    counted = RunProgress(8, 0, clock=lambda: now[0])
     cells = [Cell(making.identity(seed=seed), "emoji") for seed in range(8)]
-    assert tally.state().left is None
-    tally(Planned({cell.identity.digest: 10.0 for cell in cells}))
-    assert tally.state().left == 80.0
+    assert counted.state().left is None
+    counted(Planned({cell.identity.digest: 10.0 for cell in cells}))
+    assert counted.state().left == 80.0
     for cell in cells[:2]:
-        tally(Started(task(cell), SLOT))
-    assert tally.state().left == 40.0  # two at once
+        counted(Started(task(cell), SLOT))
+    assert counted.state().left == 40.0  # two at once
     now[0] += 5
-    assert tally.state().left == 35.0
+    assert counted.state().left == 35.0
     for cell in cells[:3]:
-        tally(Ended(cell, "done", "", 20.0))
-    assert tally.state().left == 50.0  # five cells that take twice as long as was thought
+        counted(Ended(cell, "done", "", 20.0))
+    assert counted.state().left == 50.0  # five cells that take twice as long as was thought
     for cell in cells[3:]:
-        tally(Ended(cell, "done", "", 20.0, elsewhere=True))
-    state = tally.state()
+        counted(Ended(cell, "done", "", 20.0, elsewhere=True))
+    state = counted.state()
     assert (state.ended, state.elsewhere, state.left) == (8, 5, None)
 
 

@@ -332,7 +332,7 @@ def test_a_model_comes_with_its_record_from_another_machine(six: list[Cell], tmp
     assert (card.reason, state.arrays["weights"].tolist()) == ("", [[1, 0], [0, 1]])
     assert remaining(six[:2], ran.store, keep_models=True) == six[1:2]
     ran.store.models.put(six[1].identity.digest, without_arrays(model_of(six[1]), "too much"))
-    assert ran.store.models.tally(digests(six))[2] == {six[1].identity.digest: "too much"}
+    assert ran.store.models.totals(digests(six))[2] == {six[1].identity.digest: "too much"}
 
 
 def test_a_full_disk_leaves_neither_model_nor_record(

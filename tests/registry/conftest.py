@@ -50,7 +50,7 @@ ASK = imports._ask
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return the parent of new folders ``methods`` and ``datasets``."""
-    root = tmp_path / "house"
+    root = tmp_path / "project"
     for kind in ("methods", "datasets"):
         (root / kind).mkdir(parents=True)
         (root / kind / "__init__.py").touch()

@@ -1,4 +1,4 @@
-"""Habits of storing data: each is read as meant, or refused with the command that helps."""
+"""Conventions of storing data: each is read as meant, or refused with the command that helps."""
 
 from __future__ import annotations
 
