@@ -152,7 +152,7 @@ endif
 	$(BENCH) $(STUDY) $(PRIORS) --datasets icons --conditions clean,label-noise-multi@.5 || test $$? -eq 1
 	$(BENCH) report --results results/study --reports reports/study $(if $(WIKIPEDIA),--fill docs/study.md)
 	for data in emoji $(WIKIPEDIA); do \
-		cp reports/study/figures/losses_$${data}_real_*.svg docs/images/study_losses_$$data.svg; \
+		cp reports/study/figures/drops_$${data}_real_*.svg docs/images/study_losses_$$data.svg; \
 		cp reports/study/figures/levels_label-noise_$${data}_real_*.svg docs/images/study_label_noise_$$data.svg; done
 
 clean:

@@ -33,7 +33,7 @@ from tests.selection import Known, Recorder, Selection, failed
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
-_STATISTICS: Final = ("ranking", "randomization", "intervals", "averages", "paired")
+_STATISTICS: Final = ("ranking", "permutation", "intervals", "averages", "paired")
 PARTS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "evaluation": (
         "bench/evaluation/*.py",

@@ -64,7 +64,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Pair:
-    """What a comparison needs."""
+    """Two rows that can be compared in a direction, with their seeds and differences per query."""
 
     first: str
     second: str
@@ -328,7 +328,7 @@ def with_marks(tables: Sequence[Table], families: Sequence[Family]) -> list[Tabl
 def marks_note(table: Table) -> str:
     """Return the meaning of a table's marks as a sentence."""
     return (
-        f"{HOLDS}: differs from {table.reference} in this column (randomization test over queries, "
+        f"{HOLDS}: differs from {table.reference} in this column (permutation test over queries, "
         f"Holm-adjusted p ≤ {ALPHA}), and the 95 % interval over seeds and queries excludes zero; "
         f"{MODELS_ONLY}: these trained models differ, but the interval includes zero."
         + (" With one seed in common the interval lacks the variation over seeds." if table.one_seed else "")

@@ -1,4 +1,4 @@
-"""Results by level of a condition: tables, losses relative to clean data, which methods take it."""
+"""Results by level of a condition: tables, drops relative to clean data, which methods take it."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def clean_of(data: Data) -> Data:
 
 
 @dataclass(frozen=True)
-class Loss:
-    """What a method loses under a condition."""
+class Drop:
+    """Drop of a method under a condition, from its number on clean data."""
 
     key: MethodKey  # which method
     row: Row  # of its first level
@@ -91,8 +91,8 @@ class Loss:
     percents: Mapping[str, float]  # the same in per cent of the clean mean
 
 
-def losses_of(series: LevelSeries, results: Results) -> list[Loss]:
-    """Return what each method loses, in the tables' order."""
+def drops_of(series: LevelSeries, results: Results) -> list[Drop]:
+    """Return the drop of each method, in the tables' order."""
     values = {level: _by_seed(series, level, results) for level in series.tables}
     found, sign = [], -1 if next(iter(series.levels.values())).lower_is_better else 1
     comparable = series.clean is None or all(
@@ -112,7 +112,7 @@ def losses_of(series: LevelSeries, results: Results) -> list[Loss]:
         first = next(series.rows[level][key] for level in series.levels if key in series.rows[level])
         mean = spread_of(list(means.values())) if means else None
         about = key, first, entries, mean, comparable
-        found.append(Loss(*about, *_drop(clean, means, sign), drops, percents))
+        found.append(Drop(*about, *_drop(clean, means, sign), drops, percents))
     return found
 
 

@@ -78,15 +78,15 @@ def _layers(record: Record) -> list[Layer]:
 
 
 def _words(origin: str, key: str, usual: Mapping[str, Any], record: Record) -> str:
-    """Return in words what an origin means; ``usual`` are the settings without those that were typed."""
+    """Return in words what an origin means; ``usual`` are the settings without those of --set."""
     cell = record.identity
     if origin == "set":
-        return f"typed (--set); without it: {json.dumps(usual.get(key))}"
+        return f"set by --set; otherwise: {json.dumps(usual.get(key))}"
     if origin == "dataset":
         published = registry.dataset_settings(cell.method).get(cell.dataset, {})
         same = published.get("settings", {}).get(key) == usual.get(key)
         source = published.get("source", "its source is not stated")
-        return f"published for {cell.dataset}: {source if same else 'in the settings file of then'}"
+        return f"published for {cell.dataset}: {source if same else 'from an earlier settings file'}"
     if origin == "default":
         description = registry.registered().methods.get(cell.method)
         meaning = description.meanings.get(key, "") if description else ""
@@ -115,7 +115,7 @@ def _words_of_today(record: Record) -> dict[str, str]:
             words[key] = _words("set", key, layer.values, record)
         else:
             today = json.dumps(layer.values[key])
-            words[key] = f"of an earlier settings file, or typed; today it would be {today}"
+            words[key] = f"from an earlier settings file, or set by --set; today it would be {today}"
     return words
 
 

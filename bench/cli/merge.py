@@ -25,7 +25,7 @@ _ACTIONS: Final = {
 
 @make_command("merge", plugins="none")
 def command(other_results: Annotated[Path, ARGUMENT, FilePath("any")], folder: ResultsOption) -> int:
-    """Copy the records, kept models and trials of another results folder into this one.
+    """Copy the records, stored models and trials of another results folder into this one.
 
     Each record is checked and copied byte for byte. A finished record is never replaced by a failed one, nor
     a valid one by a damaged one. Where both folders have a finished record of a cell with other numbers, the

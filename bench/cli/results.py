@@ -69,7 +69,7 @@ def command(
     if format_ == "table":
         models = Store(folder.results).models
         kept, size, _ = models.totals({*frame["record"]})
-        say(*([f"kept models: {kept} of these cells, {bytes_of(size)} in {models.root}"] if kept else []))
+        say(*([f"stored models: {kept} of these cells, {bytes_of(size)} in {models.root}"] if kept else []))
     return int(bool(problems or contradictory))
 
 

@@ -112,7 +112,7 @@ def _lines(
     yield from sentences(stale)
     models = facts["models"]
     if models["kept"]:
-        yield f"kept models: {models['kept']}, {bytes_of(models['bytes'])}"
+        yield f"stored models: {models['kept']}, {bytes_of(models['bytes'])}"
     yield from (f"no model of record {digest}: {why}" for digest, why in models["not_kept"].items())
     for digest in models["without_record"]:
         yield f"model {digest} has no record here; merge or remove it"

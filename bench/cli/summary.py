@@ -98,7 +98,7 @@ def summarise(
     lines += named("done without a snapshot for figures", store.without_snapshot)
     lines += _reason_lines((end, _reason(cell, end, store, run, stopped), cell) for end, cell in undone)
     kept, size, unkept = store.models.totals(by_digest.keys())
-    lines += [f"kept models: {kept}, {bytes_of(size)} in {store.models.root}"] if kept else []
+    lines += [f"stored models: {kept}, {bytes_of(size)} in {store.models.root}"] if kept else []
     lines += named("done without a model", unkept)
     if run.ran:  # for a grid that was finished before, the report has this
         done = [cell for digest, cell in by_digest.items() if statuses[digest] == "done"]

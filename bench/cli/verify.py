@@ -182,7 +182,7 @@ def _check(record: Record, digest: str, old: Store, new: Store) -> Check:
 
 
 def _check_model(record: Record, old: Store, data_dir: Path) -> Check:
-    """Compare the numbers that the kept model of a cell gives with those of its record."""
+    """Compare the numbers that the stored model of a cell gives with those of its record."""
     try:
         old.verify(record.digest)
         if (card := old.models.card(record.digest)) is None or card.reason:

@@ -15,7 +15,7 @@ from bench.atomic import write_output
 from bench.conditions.base import ConditionCard, Edit, Edited, Group
 from bench.contract import Array, DataError, Modality, Split, UsageError
 from bench.data.formats import open_arrays, require_regular
-from bench.data.formats.array_file import blamed, require_memory
+from bench.data.formats.array_file import as_data_error, require_memory
 
 FIELDS: Final = ("modality", "row", "kept", "label", "new_label", "id", "new_id")
 """Columns of a CSV file: a line per training row, in the dataset's order; several classes with spaces."""
@@ -95,7 +95,7 @@ def is_drawn(path: Path) -> bool:
         DataError: if it cannot be opened.
     """
     if path.suffix.lower() == ".csv":
-        with blamed(str(path)), path.open(encoding="utf-8-sig", newline="") as file:
+        with as_data_error(str(path)), path.open(encoding="utf-8-sig", newline="") as file:
             return tuple(file.readline(1000).strip().split(",")) == FIELDS
     if path.suffix.lower() != ".npz":
         return False
@@ -166,7 +166,7 @@ def _from_npz(path: Path, split: Split, condition: str) -> dict[str, Mapping[str
 def _from_csv(path: Path) -> dict[str, Mapping[str, Array]]:
     """Read the lines of a table, in the order of the rows."""
     columns: dict[str, dict[str, list[str]]] = {}
-    with blamed(str(path)):
+    with as_data_error(str(path)):
         require_regular(path)
         require_memory(100 * path.stat().st_size, str(path))
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -23,7 +23,7 @@ from bench.conditions.base import Edit, edit_of
 from bench.contract import Array, DataError, Split
 from bench.data.checks import class_numbers
 from bench.data.formats import open_arrays, require_regular
-from bench.data.formats.array_file import blamed, require_memory
+from bench.data.formats.array_file import as_data_error, require_memory
 
 NOISY: Final = "noisy_label"
 """Key of NIRNL's and RSHNL's files."""
@@ -80,7 +80,7 @@ def _arrays(path: Path, split: Split, _: Sequence[str]) -> Iterator[tuple[str, A
 
 def _lists(path: Path, split: Split, order: Sequence[str]) -> Iterator[tuple[str, Array, str]]:
     """Yield modality, class numbers and where they are from, of a JSON file."""
-    with blamed(str(path)):
+    with as_data_error(str(path)):
         require_regular(path)
         require_memory(16 * path.stat().st_size, str(path))
         lists = msgspec.json.decode(path.read_bytes(), type=list[list[int] | int])
@@ -112,7 +112,7 @@ def _numbers(found: _Found, split: Split, unlabelled: bool) -> dict[str, NDArray
     if low == 0 and high == n_classes:
         raise DataError(
             f"{next(iter(found.values()))[1]}: {int((listed == high).sum())} labels are {high}, and the "
-            f"{n_classes} classes are 0 to {n_classes - 1}: a draw that reaches one class too far, as in "
+            f"{n_classes} classes are 0 to {n_classes - 1}: an off-by-one error of the draw, as in "
             "some released code; draw the file again"
         )
     first = int(low >= 1 and high == n_classes)

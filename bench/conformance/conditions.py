@@ -100,7 +100,7 @@ def complete_card(tested: ConditionUnderTest) -> None:
 
 @promise("is clean at level 0", "level 0 means that nothing is drawn")
 def clean_at_zero(tested: ConditionUnderTest) -> None:
-    """Classes may have other numbers there."""
+    """Check that level 0 changes nothing but the numbering of classes."""
     _ = tested.numbers
     clean = tested.at(0.0)
     for name, old in tested.split.items():

@@ -17,7 +17,7 @@ from bench.evaluation.independence import TOLERANCE, check_embedding, check_simi
 
 @promise("embeds a single row", "features have shape (1, d_v) then; keep the row axis", basics)
 def single_row(method: MethodUnderTest) -> None:
-    """A single query is the usual case in a search."""
+    """Check that ``embed`` accepts one row (1, d_v) and returns (1, d), as searches need."""
     fitted = method.fitted()
     for name, modality in fitted.train.items():
         rows = fitted.embed(name, modality.features[:1])
@@ -35,7 +35,7 @@ def row_by_row(method: MethodUnderTest) -> None:
 
 @promise("keeps samples apart", "rows that are all equal, or mostly of length zero, cannot be ranked", basics)
 def not_collapsed(method: MethodUnderTest) -> None:
-    """The harness refuses such embeddings."""
+    """Check that embeddings are neither all equal nor mostly zero, which the harness refuses."""
     for name, rows in method.fitted().embeddings().items():
         if 2 * np.count_nonzero(np.linalg.norm(rows, axis=1)) < len(rows):
             raise Broken(f"more than half of the rows of {name} are embedded at length zero")

@@ -156,25 +156,25 @@ class _Cutter:
             if not are_texts(listed):
                 numbers = ", ".join(map(str, np.unique(listed)[:8].tolist()))
                 raise DataError(
-                    f"{where}: the part of each row must be a word such as train or test, found {numbers}; "
+                    f"{where}: the split of each row must be a word such as train or test, found {numbers}; "
                     "write train, validation, test or gallery instead"
                 )
             words = texts(listed.reshape(-1).tolist()).tolist()
             named = {word: part_named(word) for word in dict.fromkeys(words)}
             if unknown := [word for word, part in named.items() if not part]:
                 raise DataError(
-                    f"{where}: {unknown[0]!r} is no part; write train, validation, test or gallery"
+                    f"{where}: {unknown[0]!r} is no split; write train, validation, test or gallery"
                 )
             if missing := [part for part in ("train", "test") if part not in named.values()]:
-                raise DataError(f"{where}: no row is of the part {missing[0]}")
+                raise DataError(f"{where}: no row is of the split {missing[0]}")
             of_rows = np.array([named[word] for word in words])
             parts = {part: np.flatnonzero(of_rows == part) for part in dict.fromkeys(named.values())}
             known = found.setdefault(len(words), parts)
             if any(not np.array_equal(known.get(part, ()), rows) for part, rows in parts.items()):
                 lists = " and ".join(self.keys.splits)
                 raise DataError(
-                    f"{self.source.path}: {lists} name different parts for the same rows; sort all arrays by "
-                    "id, or store train and test apart"
+                    f"{self.source.path}: {lists} name different splits for the same rows; sort all arrays "
+                    "by id, or store train and test apart"
                 )
         return found
 

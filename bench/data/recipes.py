@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from bench.contract import Array, DataError
 from bench.data.formats import ArrayFile, files_of, open_arrays, require_regular
-from bench.data.formats.array_file import blamed, is_folder, texts
+from bench.data.formats.array_file import as_data_error, is_folder, texts
 from bench.data.formats.folder import Part, Renamed
 from bench.data.keys import Choices
 
@@ -59,7 +59,7 @@ def opened(path: Path, choices: Choices | None = None) -> Iterator[tuple[ArrayFi
         if isinstance(names, str):
             parts["class_names"] = _part(path, names, files)
         elif names is not None:
-            with blamed(f"{path}, class_names"):
+            with as_data_error(f"{path}, class_names"):
                 values["class_names"] = texts(names)
         yield Renamed(path, parts, values), replace(stated, **flags)
 
@@ -78,7 +78,7 @@ def _recipe(path: Path) -> Mapping[str, Any]:
     """Return the content of a recipe, whose keys and types are as expected; raises DataError."""
     import yaml
 
-    with blamed(str(path)):
+    with as_data_error(str(path)):
         require_regular(path)
         if path.stat().st_size > _MOST_BYTES:
             raise DataError(f"{path}: larger than {_MOST_BYTES} bytes; a recipe only names arrays")

@@ -222,7 +222,7 @@ def _parts(table: Table, name: str | None, ids: str | None) -> tuple[list[str], 
         part = _PART_NAMES.get(str(value).strip().lower())
         if part is None:
             raise DataError(
-                f"{table.where(row)}: the part {str(value)[:40]!r} in column {name!r} is unknown; use "
+                f"{table.where(row)}: unknown split {str(value)[:40]!r} in column {name!r}; use "
                 f"{', '.join(PARTS)}"
             )
         parts.append(part)

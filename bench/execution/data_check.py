@@ -30,7 +30,7 @@ from bench.execution.tasks import Task
 from bench.experiment.conditions import under_condition
 from bench.experiment.given import GivenSource
 from bench.experiment.grid import DataSource, Request
-from bench.experiment.isolation import settings_kept
+from bench.experiment.isolation import restored_settings
 from bench.records.encoding import UNREADABLE
 
 R = TypeVar("R")
@@ -135,7 +135,7 @@ def _no_files(given: Sequence[str]) -> dict[str, str]:
 
 def _check_data(request: DataRequest) -> CheckedData:
     """Check a dataset; what its loader changes in the process does not reach the next one of the worker."""
-    with settings_kept():
+    with restored_settings():
         return request.check()
 
 
@@ -218,7 +218,7 @@ class ConditionRequest:
 
 def _check_condition(request: ConditionRequest) -> str:
     """Check a condition as `_check_data` checks a dataset."""
-    with settings_kept():
+    with restored_settings():
         return request.check()
 
 

@@ -21,7 +21,7 @@ INLINE: Final = Slot("inline", "cpu", 1)
 
 
 @dataclass
-class _Lane:
+class _SlotState:
     """A slot with its worker and its running task."""
 
     slot: Slot
@@ -63,7 +63,7 @@ def run_local(
     """
     given, function = list(tasks), pickled(work)
     used = slots[: max(len(given), 1)]
-    lanes = [_Lane(slot, WorkerProcess(slot, function, max_memory)) for slot in used]
+    lanes = [_SlotState(slot, WorkerProcess(slot, function, max_memory)) for slot in used]
     return _LocalRun(Scheduler(given, used), lanes, work, timeout, 1 + retries, on_event).outcomes()
 
 
@@ -80,7 +80,7 @@ class _LocalRun:
     """The state of one `run_local`."""
 
     scheduler: Scheduler
-    lanes: list[_Lane]
+    lanes: list[_SlotState]
     work: Callable[[Any], Any]
     timeout: float | None
     attempts: int
@@ -125,7 +125,7 @@ class _LocalRun:
                         lane.task, lane.attempt = task, 1
                         lane.worker.begin(lane.payload, self.timeout)
 
-    def _advance(self, lane: _Lane) -> Iterator[Outcome[Any]]:
+    def _advance(self, lane: _SlotState) -> Iterator[Outcome[Any]]:
         """Handle the messages of a slot's worker; yields the outcome if the task has ended."""
         task, slot = lane.task, lane.slot
         assert task is not None

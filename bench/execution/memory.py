@@ -48,7 +48,7 @@ def require_address_space() -> None:
         )
 
 
-class Allowance:
+class MemoryLimit:
     """The memory limit of this process, a worker."""
 
     def __init__(self, limit: int, on_gpu: bool, libraries: Sequence[str] = ()) -> None:

@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bench.execution.memory import Allowance, leave_gpu
+from bench.execution.memory import MemoryLimit, leave_gpu
 from bench.execution.tasks import ImportFailed, Loss, loss_of
 from bench.experiment.process_state import process_state
 from bench.experiment.sizes import memory_limit_text
@@ -244,7 +244,7 @@ def serve(handle: int) -> None:
     if setup.max_memory is not None:
         libraries = getattr(sys.modules[getattr(work, "__module__", __name__)], "PRELOAD", ())
         on_gpu = bool(os.environ.get("CUDA_VISIBLE_DEVICES"))
-        allowance = Allowance(setup.max_memory, on_gpu=on_gpu, libraries=libraries)
+        allowance = MemoryLimit(setup.max_memory, on_gpu=on_gpu, libraries=libraries)
     parent.send(Ready(0 if allowance is None else allowance.resident))
     process, state = os.getpid(), process_state()
     while payload := parent.receive(setup.idle_seconds):
@@ -258,7 +258,7 @@ def serve(handle: int) -> None:
 
 
 def _perform(
-    parent: _Parent, work: Callable[[Any], Any], payload: bytes, allowance: Allowance | None
+    parent: _Parent, work: Callable[[Any], Any], payload: bytes, allowance: MemoryLimit | None
 ) -> Finished:
     """Run one task; any exception becomes a `Loss`."""
     with suppress(OSError):

@@ -38,7 +38,7 @@ from bench.evaluation.protocols import usable_protocols
 from bench.experiment.conditions import fit, under_condition
 from bench.experiment.failures import failure_of
 from bench.experiment.grid import Cell
-from bench.experiment.isolation import captured, generators_kept, isolated, opened_test, scope_of
+from bench.experiment.isolation import captured, isolated, opened_test, restored_generators, scope_of
 from bench.experiment.models import kept_model
 from bench.experiment.run_context import RunContext, command_for
 from bench.experiment.snapshot import MEASURES, snapshot_of
@@ -197,7 +197,7 @@ class CellRun:
                 )
             selected = [Selected(**vars(point)) for point in checkpoints.values()]
             notes = plain(dict(method.notes()))
-            with self._stage("check"), generators_kept():
+            with self._stage("check"), restored_generators():
                 if checkpoints:
                     method.restore("best")
                 check_independence(method, dataset.validation)
@@ -318,7 +318,7 @@ class CellRun:
         """Store the selected state, or the reason why it cannot be stored, if models are kept."""
         if not self._context.keep_models or self._cell.identity.given:
             return
-        with self._stage("keep"), generators_kept():
+        with self._stage("keep"), restored_generators():
             if selected is not None:
                 method.restore(selected.rule)
             self.model, reason = kept_model(

@@ -20,7 +20,7 @@ LATE: Final = "late"
 
 
 def harness_of(condition: str, versions: Versions) -> str:
-    """Return the versions of the rooms that numbers depend on, with the code of a user's condition."""
+    """Return the versions of the packages that numbers depend on, with the code of a user's condition."""
     harness, name = versions.harness_under(condition), name_of(condition)
     cls = conditions().get(name) if condition else None
     if cls is None or cls.__module__.startswith("bench.conditions."):

@@ -23,7 +23,7 @@ import numpy as np
 
 from bench import registry
 from bench.contract import Context, Dataset, Split, opened_by_harness, sealed_test
-from bench.experiment.process_state import keep_process
+from bench.experiment.process_state import restore_process_state
 from bench.experiment.run_context import RunContext
 from bench.records.schema import Identity
 
@@ -84,12 +84,12 @@ def isolated(identity: Identity, context: RunContext) -> Iterator[None]:
         registry.add_plugin(plugin)
     seed = Context(seed=identity.seed, scope=scope_of(identity)).stream_seed(STREAM)
     modules = nullcontext() if identity.given else registry.fresh_modules(identity.method)
-    with modules, settings_kept(seed), sealed_test():
+    with modules, restored_settings(seed), sealed_test():
         yield
 
 
 @contextmanager
-def generators_kept() -> Iterator[None]:
+def restored_generators() -> Iterator[None]:
     """Restore the global generators after the body."""
     with ExitStack() as stack:
         _keep_generators(stack)
@@ -97,7 +97,7 @@ def generators_kept() -> Iterator[None]:
 
 
 @contextmanager
-def settings_kept(seed: int = 0) -> Iterator[None]:
+def restored_settings(seed: int = 0) -> Iterator[None]:
     """Seed the global generators; restore them and the settings of the process after the body."""
     with ExitStack() as stack, np.errstate(), warnings.catch_warnings():
         _keep_interpreter(stack)
@@ -134,7 +134,7 @@ def _keep_interpreter(stack: ExitStack) -> None:
             del os.environ[name]
         os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})
 
-    keep_process(stack)
+    restore_process_state(stack)
     _keep_changed(stack, lambda: dict(os.environ), write_environment)
     _keep_changed(stack, partial(locale.setlocale, locale.LC_ALL), partial(locale.setlocale, locale.LC_ALL))
     stack.callback(sys.path.__setitem__, slice(None), list(sys.path))

@@ -1,4 +1,4 @@
-"""Kept models: the selected state of a cell, stored after its evaluation and loaded without training."""
+"""Stored models: the selected state of a cell, stored after its evaluation and loaded without training."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from bench.records.models import (
 from bench.records.schema import Identity, Record, Selected
 
 _EMBEDDING: Final = ("contract ", "data ")
-"""Rooms that embeddings depend on, besides the method and its toolkit."""
+"""Packages that embeddings depend on, besides the method and its toolkit."""
 
 _DIGEST = re.compile(r"[0-9a-f]{4,20}")
 
@@ -110,7 +110,7 @@ def _require_alike(method: Method, loaded: Method, split: Split) -> None:
 
 
 class StoredMethod:
-    """A trained method, loaded from a kept model; it embeds unscaled features as in a dataset's files.
+    """A trained method, loaded from a stored model; it embeds unscaled features as in a dataset's files.
 
     Attributes:
         card: of the method.
@@ -266,7 +266,7 @@ def model_folder(
 def _existing(folder: Path, word: str) -> Path:
     if not (folder / CARD).is_file():
         raise UsageError(
-            f"there is no kept model {word[:80]} ({folder}); `python -m bench run ... --keep-models` stores "
-            "those of its cells"
+            f"there is no stored model {word[:80]} ({folder}); `python -m bench run ... --keep-models` "
+            "stores those of its cells"
         )
     return folder

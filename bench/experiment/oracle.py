@@ -18,7 +18,7 @@ from bench.evaluation.protocols import usable_protocols
 from bench.experiment.cell import CellRun
 from bench.experiment.conditions import LATE, fit
 from bench.experiment.failures import failure_of
-from bench.experiment.isolation import generators_kept, isolated, opened_test
+from bench.experiment.isolation import isolated, opened_test, restored_generators
 from bench.records.schema import Result, Selected
 
 _COLUMN = "oracle_map"
@@ -107,7 +107,7 @@ class OracleRun(CellRun):
         def oracle(method: Method) -> float:
             context.check_deadline()
             calls[0] += 1
-            with generators_kept():
+            with restored_generators():
                 return self._evaluate(method, test, ["map@all"], gallery=gallery).mean()
 
         context: Context = replace(self._method_context(), trace=Trace(), oracle=oracle)

@@ -38,7 +38,7 @@ def process_state() -> dict[str, Any]:
     return state
 
 
-def keep_process(stack: ExitStack) -> None:
+def restore_process_state(stack: ExitStack) -> None:
     """Restore at the end what `process_state` returns, as far as the system allows that."""
     for number in _LIMITS.values():
         _keep(stack, partial(resource.getrlimit, number), partial(resource.setrlimit, number))

@@ -217,7 +217,7 @@ class _StoredRun(CellRun):
             dataset = self._load()
             with self._stage("load_model", limited=False):
                 method = load_method(self.folder, device=self._context.device).method
-        return Selection(method, dataset, dataset.train, "a kept model was loaded")
+        return Selection(method, dataset, dataset.train, "a stored model was loaded")
 
     def _draw(self, method: Method, dataset: Dataset, shown: Evaluation, *, restore: bool) -> None:
         """Take no snapshot."""

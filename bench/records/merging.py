@@ -1,4 +1,4 @@
-"""Copies the records, kept models and trials of another results folder into this one, byte for byte."""
+"""Copies the records, stored models and trials of another results folder into this one, byte for byte."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _merge_record(record: Record, theirs: Store, ours: Store) -> Merged:
                 return Merged("record", title, "conflict", difference)
             return Merged("record", title, "known" if mine.status == record.status else "kept")
         there = ours.stamp(record.digest) is not None
-        if not ours.adopt(theirs, record.digest):
+        if not ours.copy_from(theirs, record.digest):
             return Merged("record", title, "kept")
     except DataError as error:
         return Merged("record", title, "damaged", str(error))
@@ -99,7 +99,7 @@ def _merge_record(record: Record, theirs: Store, ours: Store) -> Merged:
 def _merge_model(record: Record, theirs: Store, ours: Store) -> Iterator[Merged]:
     """Copy the model of a record that is the same in both folders, if there is one."""
     try:
-        if ours.models.adopt(theirs.models, record.digest):
+        if ours.models.copy_from(theirs.models, record.digest):
             yield Merged("model", record.identity.title, "copied")
         elif theirs.models.card(record.digest) is not None:
             yield Merged("model", record.identity.title, "known")

@@ -1,4 +1,4 @@
-"""Kept models: the selected state of a cell beside its record, whole or absent.
+"""Stored models: the selected state of a cell beside its record, whole or absent.
 
 ``<results>/models/<digest>/`` has ``model.json`` and the arrays, ``state.safetensors``. The former has the
 cell's identity, whose digest names the folder, and the SHA-256 of the arrays: a file of another cell, or an
@@ -43,7 +43,7 @@ class ModelModality(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Description of a kept model.
+    """Description of a stored model.
 
     Attributes:
         identity: of the cell, with method, variant, settings and data.
@@ -179,7 +179,7 @@ def read_model(folder: Path) -> tuple[ModelCard, State | None]:
         return verified_model(card.identity.digest, files)
     except OSError as error:
         name = Path(str(error.filename)).name
-        raise DataError(printable(f"{folder} holds no kept model: {name}: {error.strerror}")) from error
+        raise DataError(printable(f"{folder} holds no stored model: {name}: {error.strerror}")) from error
     except Damaged as error:
         raise DataError(_sentence(folder, error)) from error
 
@@ -245,7 +245,7 @@ class ModelStore:
                 reasons[digest] = card.reason if isinstance(card, ModelCard) else str(card)
         return len(sizes), sum(sizes), reasons
 
-    def adopt(self, other: ModelStore, digest: str) -> bool:
+    def copy_from(self, other: ModelStore, digest: str) -> bool:
         """Copy a sound model of another store unless one is here; return whether it was copied.
 
         Raises:

@@ -369,4 +369,4 @@ def require_equal(found: Collection[Series], wanted: Iterable[Series], what: str
     odd = sorted({*found} ^ {*wanted})
     if odd:
         fault = "which cannot be" if odd[0] in found else "which are missing"
-        raise ValueError(f"it has not the right {what}: those of {odd[0]}, {fault}")
+        raise ValueError(f"wrong {what}: those of {odd[0]}, {fault}")

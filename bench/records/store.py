@@ -45,7 +45,7 @@ class Store:
         root: the results folder; it need not exist for reading.
         runs: folder of the records.
         claims: folder of the locks on cells.
-        models: the kept models.
+        models: the stored models.
         problems: damaged records that the last `statuses` or `records` left out.
         without_snapshot: reasons for missing snapshots of the finished cells of that call, by digest.
     """
@@ -88,7 +88,7 @@ class Store:
         folders.make(self.runs)
         return folders.publish(self.runs / digest, files, _rank)
 
-    def adopt(self, other: Store, digest: str) -> bool:
+    def copy_from(self, other: Store, digest: str) -> bool:
         """Copy a sound record of another store byte for byte; returns and raises as `put`.
 
         Raises:

@@ -23,7 +23,7 @@ from bench.analysis.tables import Row, Table, direction_name
 from bench.conditions.names import validation_rows
 from bench.records.protocols import base_of
 from bench.records.schema import Metric, Record, Result
-from bench.report.cells import directions_note
+from bench.report.cells import zero_embeddings_note
 from bench.report.text import dataset_title, made_by, under
 from bench.signed import signed
 
@@ -102,7 +102,7 @@ def cell_report(record: Record, context: CellContext | None = None) -> list[Sect
         notes = ((key, json.dumps(value)) for key, value in sorted(result.notes.items()))
         short = [f"{key}: {text if len(text) <= _NOTE else text[:_NOTE] + '...'}" for key, text in notes]
         found.append(Section("Notes of the method", short))
-        found += [Section("Kept model", [context.model])] if context and context.model else []
+        found += [Section("Stored model", [context.model])] if context and context.model else []
     if failure is not None:
         advices = [advice(record.identity)] if record.status == "refused" else []
         items = [f"{record.status} ({failure.kind}): {failure.reason}", *advices, failure.traceback]
@@ -268,7 +268,7 @@ def position_lines(table: Table, row: Row) -> Iterator[str]:
         yield f"it is the row that others are tested against: {others} of them differ in some direction"
     elif tested:
         yield marks_note(table)
-    yield from directions_note([row])
+    yield from zero_embeddings_note([row])
     if row.near is not None and row.role != "reference":
         yield f"{row.near.words}: {row.near.advice}"
 

@@ -29,10 +29,10 @@ ONE_SEED_NOTE: Final = (
     "run more with: python -m bench run --seeds 5"
 )
 REFERENCE_NOTE: Final = "Reference points do not compete with the methods: {}."
-NO_DIRECTION: Final = "‡"
+ZERO_MARK: Final = "‡"
 """Marks numbers with embeddings of norm zero among them."""
-NO_DIRECTION_NOTE: Final = (
-    f"{NO_DIRECTION} some {{}} have no direction, as their embeddings are zero: their similarity to "
+ZERO_NOTE: Final = (
+    f"{ZERO_MARK} the embeddings of some {{}} are zero vectors: their similarity to "
     "everything is 0, and ties count by their expectation. They are {}."
 )
 DATA_FIELDS: Final = ("dataset", "data_kind", "profile", "fingerprint", "condition", "device", "harness")
@@ -96,7 +96,7 @@ def entry_cell(entry: Entry, tops: Sequence[str] = (), mark: str = "", form: str
         return Cell(entry.brief or "no result", missing=True, records=entry.records)
     mean = format(entry.mean, form)
     spread = "" if entry.deviation is None else format(entry.deviation, form)
-    mark += NO_DIRECTION if entry.zeros else ""
+    mark += ZERO_MARK if entry.zeros else ""
     return Cell(mean, emphasis(mean, tops), mark, number=entry.mean, records=entry.records, spread=spread)
 
 
@@ -113,7 +113,7 @@ def seeds_cell(entries: Iterable[Entry]) -> Cell:
     return Cell(text, number=float(counts[-1]))
 
 
-def directions_note(rows: Iterable[Row]) -> list[str]:
+def zero_embeddings_note(rows: Iterable[Row]) -> list[str]:
     """Return the note on embeddings of norm zero; empty without such embeddings."""
     return zero_rows_note((row.label, row.zeros) for row in rows)
 
@@ -124,7 +124,7 @@ def zero_rows_note(found: Iterable[tuple[str, Sequence[ZeroRows]]]) -> list[str]
     gallery = any(one.gallery for _, zeros in having for one in zeros)
     words = [f"{name}: {', '.join(one.words for one in zeros)}" for name, zeros in having]
     which = "rows of the test split or the gallery" if gallery else "test rows"
-    return [NO_DIRECTION_NOTE.format(which, "; ".join(words))] if words else []
+    return [ZERO_NOTE.format(which, "; ".join(words))] if words else []
 
 
 def given_note(files: Iterable[tuple[str, str]]) -> list[str]:

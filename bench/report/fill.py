@@ -6,7 +6,7 @@ with ``*``::
 
     <!-- table: emoji map@all quick -->
     <!-- end of table -->
-    <!-- exhibit: losses_emoji_real_* -->
+    <!-- exhibit: drops_emoji_real_* -->
     <!-- end of table -->
 """
 

@@ -10,7 +10,7 @@ from typing import Literal
 from bench.analysis.ablations import Ablation, ablations_of
 from bench.analysis.across_datasets import Block, DatasetTests, blocks_of, dataset_tests_of
 from bench.analysis.comparisons import Family, families_against, with_marks
-from bench.analysis.condition_levels import LevelSeries, Loss, level_series, losses_of
+from bench.analysis.condition_levels import Drop, LevelSeries, drops_of, level_series
 from bench.analysis.convergence import Curve, Trace, curves_of
 from bench.analysis.groups import CLEAN, Data
 from bench.analysis.labels import Labels, registry_labels
@@ -85,14 +85,14 @@ class ReportData:
         return "" if self.is_first(protocol, condition) else "all"
 
     @cached_property
-    def losses(self) -> list[tuple[LevelSeries, list[Loss]]]:
-        """Return every condition's levels on every data by the first protocol, with the methods' losses.
+    def drops(self) -> list[tuple[LevelSeries, list[Drop]]]:
+        """Return every condition's levels on every data by the first protocol, with the methods' drops.
 
         Conditions under which no method was run as it is usually set are left out.
         """
         first = [table for table in self.plain_tables if self.is_first(table.protocol)]
-        found = [(series, losses_of(series, self.results)) for series in level_series(first)]
-        return [(series, losses) for series, losses in found if losses]
+        found = [(series, drops_of(series, self.results)) for series in level_series(first)]
+        return [(series, drops) for series, drops in found if drops]
 
     @cached_property
     def tables(self) -> list[Table]:

@@ -1,4 +1,4 @@
-"""Search of a gallery with a kept model."""
+"""Search of a gallery with a stored model."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Query(NamedTuple):
 
 
 class Searcher:
-    """Search with a kept model and a gallery, which is embedded once for many queries.
+    """Search with a stored model and a gallery, which is embedded once for many queries.
 
     Attributes:
         model: the loaded model.

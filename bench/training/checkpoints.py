@@ -15,7 +15,7 @@ State = list[dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
-class Kept:
+class StageCheckpoints:
     """States stored of a finished stage.
 
     Attributes:
@@ -39,7 +39,7 @@ class Kept:
                 module.load_state_dict(entries)
 
 
-class Keeper:
+class CheckpointRecorder:
     """Follows a stage's trace and copies states at the epochs that its rules choose."""
 
     def __init__(self, stage: Stage, rules: Mapping[str, Rule]) -> None:
@@ -67,7 +67,7 @@ class Keeper:
         chosen = self._best.choose(self._rows, tuple(self._modules))
         return len(self._rows) - max(chosen.values()) >= self._stage.patience
 
-    def finish(self) -> Kept:
+    def finish(self) -> StageCheckpoints:
         """Copy the last state, load the one that the stage ends with, and return all stored states."""
         checkpoints, tracks = {}, tuple(self._modules)
         for name, rule in self._rules.items():
@@ -79,7 +79,7 @@ class Keeper:
             else:
                 value = None if values is None else values[tracks[0]]
                 checkpoints[name] = Checkpoint(name, epochs[tracks[0]], value, rule.criterion)
-        kept = Kept(self._stage.name, len(self._rows), self._modules, self._states, checkpoints)
+        kept = StageCheckpoints(self._stage.name, len(self._rows), self._modules, self._states, checkpoints)
         kept.restore(self._stage.then)
         return kept
 
@@ -102,7 +102,7 @@ def _copy(modules: Sequence[nn.Module], held: State | None) -> State:
     return held
 
 
-def merged(rule: str, kept: Sequence[Kept]) -> Checkpoint:
+def merged(rule: str, kept: Sequence[StageCheckpoints]) -> Checkpoint:
     """Return one checkpoint for several stages."""
     epochs: dict[str, int] = {}
     for part in kept:

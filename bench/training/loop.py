@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.contract import Context, Method, PluginError, RefusedEmbeddings, Unsupported
 from bench.contract.context import Value
-from bench.training.checkpoints import Keeper, Kept
+from bench.training.checkpoints import CheckpointRecorder, StageCheckpoints
 from bench.training.data import Batch
 from bench.training.seeding import Noise
 from bench.training.track import (
@@ -34,7 +34,7 @@ VALIDATION_ROWS = 8192
 """Validation losses are taken over blocks of at most this many rows, to bound their memory."""
 
 
-def train_stage(method: Method, stage: Stage, data: FitData, context: Context) -> Kept:
+def train_stage(method: Method, stage: Stage, data: FitData, context: Context) -> StageCheckpoints:
     """Run a stage and return the states that its rules chose; modules are left in the state ``stage.then``.
 
     Every epoch adds a row to ``context.trace``: ``<step>_loss/<track>``, named parts of losses,
@@ -50,7 +50,7 @@ def train_stage(method: Method, stage: Stage, data: FitData, context: Context) -
     stage = replace(stage, scored=scored)
     rules = _rules(method, stage, context)
     runs = [_TrackRun(track, stage, data, context) for track in stage.tracks]
-    keeper = Keeper(stage, rules)
+    keeper = CheckpointRecorder(stage, rules)
     validation = Validation(method, data, context) if scored else None
     for epoch in range(1, stage.epochs + 1):
         row: dict[str, Value] = {}

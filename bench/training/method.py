@@ -33,7 +33,7 @@ from bench.contract import (
 )
 from bench.data.scaling import Scaler
 from bench.training.batches import Independent, Plan
-from bench.training.checkpoints import Kept, merged
+from bench.training.checkpoints import StageCheckpoints, merged
 from bench.training.data import Batch, DeviceSplit
 from bench.training.loop import train_stage
 from bench.training.networks import Prototypes, built, mlp, unit
@@ -98,7 +98,7 @@ class DeepMethod(Method):
 
     def __init__(self, settings: Any = None) -> None:
         super().__init__(settings)
-        self._kept: list[Kept] = []
+        self._kept: list[StageCheckpoints] = []
         self._modules: list[nn.Module] = []
         self._parameters: dict[int, nn.Parameter] = {}
         self._threads: int | None = None

@@ -149,7 +149,7 @@ def test_tables_mark_averages_that_differ() -> None:
     assert "DRCL" in marks_note(table)
 
 
-# In the short tests, `test_randomization.py` and `test_intervals.py` check the rates of one direction.
+# In the short tests, `test_permutation.py` and `test_intervals.py` check the rates of one direction.
 @LONG
 @pytest.mark.parametrize(
     ("queries", "shared"),

@@ -273,7 +273,7 @@ def test_every_format_marks_rows_without_a_direction_and_explains_the_mark(write
 def test_zero_rows_of_a_gallery_are_not_called_test_rows() -> None:
     sizes = {name: msgspec.structs.replace(size, gallery=70) for name, size in SIZES.items()}
     for rows, words in (
-        (SIZES, "some test rows have"),
+        (SIZES, "some test rows are"),
         (sizes, "some rows of the test split or the gallery"),
     ):
         record = with_result(done(), zero_rows={"best": {"image": 5}}, rows=rows)

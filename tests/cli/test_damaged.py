@@ -24,7 +24,7 @@ def copied(grid: Grid, folder: Path, *methods: str) -> Store:
     store = Store(folder)
     for record in grid.store.records():
         if record.identity.method in methods and record.identity.dataset == "small":
-            store.adopt(grid.store, record.digest)
+            store.copy_from(grid.store, record.digest)
     return store
 
 

@@ -35,7 +35,7 @@ def test_a_finished_cell_has_every_section(grid: Grid) -> None:
     expected = {
         "Cell": "drcl on small (image+text), seed 0: done",
         "Data": record["identity"]["fingerprint"][:16],
-        "Settings": "typed (--set)",
+        "Settings": "set by --set",
         "Selection": "by validation loss of each track",
         "Training": "train_loss/image",
         "Result": "selection last instead, average: map@all",

@@ -11,7 +11,7 @@ import pytest
 
 from bench.execution.devices import local_slots
 from bench.execution.local import run_local
-from bench.execution.memory import Allowance, leave_gpu, resident
+from bench.execution.memory import MemoryLimit, leave_gpu, resident
 from bench.execution.tasks import Outcome, Task
 from tests.execution import work
 from tests.wording import mentions
@@ -67,9 +67,9 @@ def test_the_system_enforces_the_limit_during_a_task_but_not_on_a_gpu() -> None:
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    with Allowance(LIMIT, on_gpu=True).enforced():
+    with MemoryLimit(LIMIT, on_gpu=True).enforced():
         assert resource.getrlimit(resource.RLIMIT_DATA) == before
-    allowance = Allowance(8 << 30, on_gpu=False)
+    allowance = MemoryLimit(8 << 30, on_gpu=False)
     with allowance.enforced():
         assert resource.getrlimit(resource.RLIMIT_DATA)[0] > 8 << 30
     assert resource.getrlimit(resource.RLIMIT_DATA) == before

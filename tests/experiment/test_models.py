@@ -1,4 +1,4 @@
-"""Kept models: stored with their cells, loaded without training, refused if their content is impossible."""
+"""Stored models: stored with their cells, loaded without training, refused if their content is impossible."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ def test_a_loaded_model_embeds_test_rows_as_the_record_says(kept: Kept, method: 
 def test_the_run_states_how_many_models_it_kept_and_why_not_all(kept: Kept) -> None:
     count = len(METHODS.split(","))
     size = sum(card.size for _, card in kept.store.models.cards() if isinstance(card, ModelCard))
-    total = f"kept models: {count}, {size / 1000:.1f} kB"
+    total = f"stored models: {count}, {size / 1000:.1f} kB"
     kept.said.check(0, total, "model: ... forgets", "stored_state")
     for *words, title in (
-        ("results", "kept model"),
-        ("status", "kept model"),
-        ("why", "mcca", "small", "Kept model"),
+        ("results", "stored model"),
+        ("status", "stored model"),
+        ("why", "mcca", "small", "Stored model"),
     ):
         plugin = () if words == ["results"] else ("--plugin", PLUGIN)
         say(*words, "--results", kept.results, *plugin).check(0, title, "kB")
@@ -116,7 +116,7 @@ def test_a_condition_that_takes_classes_away_costs_no_model(tmp_path: Path) -> N
 def test_models_are_kept_whatever_the_order_of_their_modalities(tmp_path: Path) -> None:
     order, methods = ("text", "image"), "mcca,drcl,dccae,drsl,dscmr,gnn4cmr"
     bundle = write_bundle(tmp_path / "small.npz", order)
-    run(tmp_path / "results", bundle, methods, "--keep-models").check(0, "kept models: 6")
+    run(tmp_path / "results", bundle, methods, "--keep-models").check(0, "stored models: 6")
     test = load_dataset(bundle).test
     for record in Store(tmp_path / "results").records():
         model, result = load_method(record, tmp_path / "results"), done(record)
@@ -137,7 +137,7 @@ def test_keeping_models_changes_no_number(kept: Kept, tmp_path: Path) -> None:
 def test_finished_cells_without_a_model_are_run_again_for_it_once(kept: Kept, tmp_path: Path) -> None:
     assert run(tmp_path, kept.bundle, "mcca,silent,drcl").status == 0
     run(tmp_path, kept.bundle, "mcca,silent,drcl", "--keep-models").check(0, "3 run now")
-    run(tmp_path, kept.bundle, "mcca,silent,drcl", "--keep-models").check(0, "0 run now", "kept models: 2")
+    run(tmp_path, kept.bundle, "mcca,silent,drcl", "--keep-models").check(0, "0 run now", "stored models: 2")
     (record,) = [one for one in Store(tmp_path).records() if one.identity.method == "mcca"]
     assert record.environment.command.endswith("--keep-models")
 
@@ -237,7 +237,7 @@ def test_records_folders_digests_and_models_name_the_same_model(kept: Kept, tmp_
     models = [load_method(name, kept.results) for name in names]
     assert {model.identity.digest for model in models} == {record.digest}
     assert (models[0].modalities, models[0].n_classes) == ({"image": 12, "text": 8}, 3)
-    with pytest.raises(UsageError, match="no kept model"):
+    with pytest.raises(UsageError, match="no stored model"):
         load_method("0123456789", kept.results)
     with pytest.raises(DataError, match="another cell"):
         load_method(shutil.copytree(kept.folder("mrl"), tmp_path / record.digest))

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from bench.analysis.condition_levels import flexibility, level_series, losses_of
+from bench.analysis.condition_levels import drops_of, flexibility, level_series
 from bench.analysis.results import Results
 from bench.records.schema import Rows
 from bench.report import ReportData
@@ -63,12 +63,12 @@ def test_the_drop_is_paired_by_seed_with_the_clean_cells_of_the_same_data(shelf:
     data = _data(shelf)
     noise, same = level_series(data.plain_tables)
     assert (noise.name, [*noise.levels], same.name) == ("label-noise", ["0.2", "0.8"], "label-noise/same")
-    losses = {one.key.method: one for one in losses_of(noise, data.results)}
-    mean, drop = losses["sdml"].mean, losses["sdml"].drop
+    drops = {one.key.method: one for one in drops_of(noise, data.results)}
+    mean, drop = drops["sdml"].mean, drops["sdml"].drop
     assert mean is not None
     assert drop is not None
     assert (mean.mean, drop.mean, drop.seeds) == pytest.approx((0.4, 0.41, 2))
-    assert losses["sdml"].percent == pytest.approx(100 * 0.41 / 0.81)
+    assert drops["sdml"].percent == pytest.approx(100 * 0.41 / 0.81)
 
 
 def test_nothing_is_a_drop_where_the_queries_are_others(shelf: Shelf) -> None:
@@ -81,10 +81,10 @@ def test_nothing_is_a_drop_where_the_queries_are_others(shelf: Shelf) -> None:
         shelf.records[-1] = changed
         data = _data(shelf)
         unseen = level_series(data.plain_tables)[-1]
-        (loss,) = losses_of(unseen, data.results)
-        assert loss.entries["clean"].mean is not None
-        assert loss.comparable == comparable
-        assert (loss.drop is not None, bool(loss.drops)) == (comparable, comparable)
+        (drop,) = drops_of(unseen, data.results)
+        assert drop.entries["clean"].mean is not None
+        assert drop.comparable == comparable
+        assert (drop.drop is not None, bool(drop.drops)) == (comparable, comparable)
 
 
 def test_levels_are_ranked_tested_and_compared_with_validation_alike(shelf: Shelf) -> None:
@@ -105,7 +105,7 @@ def test_levels_are_ranked_tested_and_compared_with_validation_alike(shelf: Shel
 
 def test_what_is_lost_stands_in_one_table_with_intervals_and_in_one_grid(shelf: Shelf) -> None:
     _add(shelf, 0.5, "sdml", 0, "unpaired@1")
-    table = _tables(shelf)["losses"]
+    table = _tables(shelf)["drops"]
     assert [column.heading for column in table.columns][1:3] == ["label-noise@0.2", "label-noise@0.8"]
     lines = {line.label: line.cells for line in table.lines}
     assert (lines["DRCL"][0].text, lines["DRCL"][0].spread) == ("0.910", "0.014")
@@ -122,7 +122,7 @@ def test_levels_that_were_reached_are_noted_where_they_are_not_the_nominal_ones(
         shelf.records[-1] = with_result(shelf.records[-1], effective=reached)
     tables = _tables(shelf)
     note = "Levels that the training rows reached: few-labels@0.1 0.16."
-    assert tables["losses"].notes == (note,) == tables["levels_few-labels"].notes
+    assert tables["drops"].notes == (note,) == tables["levels_few-labels"].notes
     assert tables["levels_late"].notes == () == tables["levels_label-noise"].notes
 
 

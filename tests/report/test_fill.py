@@ -37,14 +37,14 @@ def test_places_are_filled_again_and_again_and_nothing_else_changes(tmp_path: Pa
 
 
 def test_a_place_that_names_a_table_of_the_report_gets_it(tmp_path: Path) -> None:
-    shown = plain_table("losses_emoji_real_quick", "Drop", ("Method", "x"), [Line("A", (Cell("1.5"),))])
-    other = plain_table("losses_emoji_views_real", "Drop", ("Method", "x"), [])
-    start = "<!-- exhibit: losses_emoji_real_* -->\n"
+    shown = plain_table("drops_emoji_real_quick", "Drop", ("Method", "x"), [Line("A", (Cell("1.5"),))])
+    other = plain_table("drops_emoji_views_real", "Drop", ("Method", "x"), [])
+    start = "<!-- exhibit: drops_emoji_real_* -->\n"
     document = write(tmp_path / "a.md", f"{START}{END}\n{start}old{END}\n")
     assert fill(document, [EMOJI], lambda: [other, shown]) == 2
     assert f"{start}\n{markdown.table(shown).strip()}\n\n{END}\n" in document.read_text(encoding="utf-8")
     for none_or_two in ([other], [shown, shown]):
-        with pytest.raises(UsageError, match=r"[02] tables .*losses_emoji_real_\*"):
+        with pytest.raises(UsageError, match=r"[02] tables .*drops_emoji_real_\*"):
             fill(document, [EMOJI], partial(list, none_or_two))
 
 

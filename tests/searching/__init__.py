@@ -1,1 +1,1 @@
-"""Tests of searching with kept models."""
+"""Tests of searching with stored models."""

@@ -1,4 +1,4 @@
-"""The page on kept models runs with the printed results."""
+"""The page on stored models runs with the printed results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_the_page_on_models_runs_with_the_printed_results(tmp_path: Path) -> Non
     ]
     printed = "\n".join(execute(quick, tmp_path))
     for shown_text in (
-        "kept models: 2, ",
+        "stored models: 2, ",
         "(364, 256) float32 {'image': 1280, 'text': 384} ('Activities', 'Animals & Nature')",
         "(2, 364) cosine",
         "row 17 of image",

@@ -1,4 +1,4 @@
-"""Embedding and search with kept models, as commands and as functions."""
+"""Embedding and search with stored models, as commands and as functions."""
 
 from __future__ import annotations
 

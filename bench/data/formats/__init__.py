@@ -16,7 +16,7 @@ from bench.contract import DataError
 from bench.data.formats.array_file import (
     TEXTS,
     ArrayFile,
-    blamed,
+    as_data_error,
     is_file,
     is_folder,
     is_other,
@@ -79,12 +79,12 @@ def open_arrays(path: Path, *, probe: bool = True) -> Iterator[ArrayFile]:
         DataError: if it cannot be opened, is damaged, or is in no known format.
     """
     if is_folder(path):
-        with blamed(str(path)):
+        with as_data_error(str(path)):
             source: ArrayFile = Folder(path, files_of(path), open_arrays)
     else:
         container = container_of(path)
         if probe and container in _PROBED:
-            with blamed(str(path)):
+            with as_data_error(str(path)):
                 require_harmless(path)
         source = _reader(container)(path)
     try:
@@ -124,7 +124,7 @@ def files_of(folder: Path) -> list[Path]:
 
 def container_of(path: Path) -> str:
     """Return a file's container by its first bytes; pickles, PyTorch files and tables by their name."""
-    with blamed(str(path)):
+    with as_data_error(str(path)):
         require_regular(path)
         with path.open("rb") as stream:
             head = stream.read(1024)

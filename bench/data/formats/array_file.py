@@ -71,7 +71,7 @@ class ArrayFile(ABC):
             DataError: if there is no such array or its header is damaged.
         """
         self._require(key)
-        with blamed(self.where(key)):
+        with as_data_error(self.where(key)):
             return self._reader(key)._shape(key)
 
     def array(self, key: str) -> Array:
@@ -81,7 +81,7 @@ class ArrayFile(ABC):
             DataError: if there is none, or it cannot be read.
         """
         self._require(key)
-        with blamed(self.where(key)):
+        with as_data_error(self.where(key)):
             values = self._reader(key)._read(key)
             if values.dtype.kind == "S":
                 require_memory(4 * values.nbytes, self.where(key))
@@ -106,7 +106,7 @@ class ArrayFile(ABC):
     def matrices(self, key: str, transposed: bool, parts: Rows) -> dict[str, Array]:
         """Return rows of an array by part, each as `matrix` returns all; the rest is not kept in memory."""
         self._require(key)
-        with blamed(self.where(key)):
+        with as_data_error(self.where(key)):
             return self._reader(key)._read_matrices(key, transposed, parts)
 
     def cells(self, key: str) -> list[Array]:
@@ -116,7 +116,7 @@ class ArrayFile(ABC):
             DataError: if there is none, it cannot be read, or it is no cell array.
         """
         self._require(key)
-        with blamed(self.where(key)):
+        with as_data_error(self.where(key)):
             return self._reader(key)._read_cells(key)
 
     def __contains__(self, key: str) -> bool:
@@ -169,11 +169,11 @@ class ArrayFile(ABC):
 
 
 class NoArray(ValueError):
-    """A list in a sound file is no array; `blamed` names the file."""
+    """A list in a sound file is no array; `as_data_error` names the file."""
 
 
 @contextmanager
-def blamed(where: str) -> Iterator[None]:
+def as_data_error(where: str) -> Iterator[None]:
     """Turn whatever a reading library raises into one sentence.
 
     A damaged file can make them raise nearly anything, from `zlib.error` to `TypeError`.

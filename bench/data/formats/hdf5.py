@@ -20,7 +20,7 @@ from bench.data.formats.array_file import (
     MOST_VIEWS,
     STATEMENTS,
     ArrayFile,
-    blamed,
+    as_data_error,
     not_numeric,
     require_distinct,
     require_memory,
@@ -49,7 +49,7 @@ class Hdf5(ArrayFile):
         """List the file's datasets; ``matlab``: whether MATLAB 7.3 wrote it."""
         super().__init__(path)
         self._matlab = matlab
-        with blamed(str(path)):
+        with as_data_error(str(path)):
             self._file: Any = h5py.File(path, "r")
             self._seen: set[Any] = set()
             self._cells: dict[str, Any] = {}
@@ -221,7 +221,7 @@ class Hdf5(ArrayFile):
         if key in self._nested:  # and so read already
             return
         node = self._node(key)
-        with blamed(self.where(key)):
+        with as_data_error(self.where(key)):
             if not isinstance(node, h5py.Dataset) or node.chunks is None:
                 return
             self._check(node, self.where(key), 0)

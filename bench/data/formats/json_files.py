@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from bench.contract import Array
-from bench.data.formats.array_file import blamed, require_distinct, require_memory
+from bench.data.formats.array_file import as_data_error, require_distinct, require_memory
 from bench.data.formats.file_arrays import Lazy
 from bench.data.formats.nested import Nested
 from bench.data.formats.samples import of_sentences
@@ -39,7 +39,7 @@ class Json(Nested):
 
     def __init__(self, path: Path) -> None:
         """Read all but long lists of numbers."""
-        with blamed(str(path)):
+        with as_data_error(str(path)):
             lists = _Lists(path)
             text = lists.rest().decode("utf-8-sig")
             require_memory(_PER_BYTE * len(text), str(path))

@@ -20,7 +20,7 @@ from bench.contract import Array, DataError
 from bench.data.formats.array_file import (
     MOST_VIEWS,
     ArrayFile,
-    blamed,
+    as_data_error,
     not_numeric,
     require_distinct,
     require_memory,
@@ -67,7 +67,7 @@ class Mat5(ArrayFile):
         """Read the headers of all variables."""
         super().__init__(path)
         self._file = path.open("rb")
-        with blamed(str(path)):
+        with as_data_error(str(path)):
             head = self._file.read(128)
             self._order = "<" if head[126:128] == b"IM" else ">"
             self._size = path.stat().st_size

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from bench.contract import Array, DataError
-from bench.data.formats.array_file import blamed, require_distinct, sparse_matrix, texts
+from bench.data.formats.array_file import as_data_error, require_distinct, sparse_matrix, texts
 from bench.data.formats.file_arrays import FileArray, Lazy, Piece, Storage, contiguous
 from bench.data.formats.nested import Nested
 
@@ -45,7 +45,7 @@ class Mat4(Nested):
 
     def __init__(self, path: Path) -> None:
         """Read the headers of all variables."""
-        with blamed(str(path)):
+        with as_data_error(str(path)):
             found = [*_variables(path)]
             require_distinct([name for name, _ in found], path)
         super().__init__(path, dict(found))

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from bench.contract import Array, DataError
-from bench.data.formats.array_file import MOST_VIEWS, ArrayFile, blamed, joined, require_memory, texts
+from bench.data.formats.array_file import MOST_VIEWS, ArrayFile, as_data_error, joined, require_memory, texts
 from bench.data.formats.file_arrays import Lazy
 from bench.data.formats.pickles import opened, unpickled
 from bench.data.formats.samples import FEWEST, MOST_ROWS, aligned, columns_of, shape_of
@@ -30,7 +30,7 @@ class Nested(ArrayFile):
         """Name what ``root`` holds; a list without names is called as the file."""
         super().__init__(path)
         self._budget = max(1_000_000, path.stat().st_size)
-        with blamed(str(path)):
+        with as_data_error(str(path)):
             named: Any = columns_of(root)
             if named is None:
                 named = aligned({path.stem: root})
@@ -146,7 +146,7 @@ class Pickle(Nested):
 
     def __init__(self, path: Path) -> None:
         """Unpickle all but large arrays."""
-        with blamed(str(path)):
+        with as_data_error(str(path)):
             size = path.stat().st_size
             require_memory(size, str(path))
             try:

@@ -15,7 +15,7 @@ import numpy as np
 from bench.contract import Array, DataError
 from bench.data.formats.array_file import (
     ArrayFile,
-    blamed,
+    as_data_error,
     require_distinct,
     require_memory,
     sparse_matrix,
@@ -110,7 +110,7 @@ class Npz(ArrayFile):
         super().__init__(path)
         found: dict[str, Any] = {}
         self._members: dict[str, _Member] = {}
-        with blamed(str(path)):
+        with as_data_error(str(path)):
             self._archive = zipfile.ZipFile(path)
             members = self._archive.namelist()
             keys = [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
@@ -177,7 +177,7 @@ class Npz(ArrayFile):
 
 def npy(path: Path) -> ArrayFile:
     """Open a .npy file: of one array, of records, or of Python objects such as a dict of arrays."""
-    with blamed(str(path)):
+    with as_data_error(str(path)):
         size = path.stat().st_size
         member = _Member(lambda: path.open("rb"), size, size, f"{path}, key {path.stem!r}")
         return Nested(path, member.content(path.stem) if member.nested else {path.stem: member.numbers(size)})

@@ -27,7 +27,7 @@ from bench.contract import Array, DataError
 from bench.data.formats.array_file import (
     TEXTS,
     ArrayFile,
-    blamed,
+    as_data_error,
     joined,
     require_distinct,
     require_memory,
@@ -128,7 +128,7 @@ class Table(ArrayFile):
         ways: list[Callable[[Path], _Source]] = [_arrow if container == "arrow" else _parquet]
         if container == "table":
             ways = [_matrix, _table, _lines] if path.suffix.lower() in TEXTS else [_separated]
-        with blamed(str(path)):
+        with as_data_error(str(path)):
             for way in ways:
                 try:
                     self._open(way(path))

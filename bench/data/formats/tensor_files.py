@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from bench.contract import Array, DataError
-from bench.data.formats.array_file import STATEMENTS, blamed
+from bench.data.formats.array_file import STATEMENTS, as_data_error
 from bench.data.formats.file_arrays import Bounded, Lazy, Piece, Storage, contiguous
 from bench.data.formats.nested import Nested
 from bench.data.formats.pickles import Unpickler, older_torch
@@ -31,7 +31,7 @@ class Torch(Nested):
 
     def __init__(self, path: Path) -> None:
         """Read all but the numbers of tensors and large arrays."""
-        with blamed(str(path)):
+        with as_data_error(str(path)):
             try:
                 size, newer = path.stat().st_size, zipfile.is_zipfile(path)
                 root = _root(path, size) if newer else older_torch(lambda: path.open("rb"), 0, size)
@@ -73,7 +73,7 @@ class Safetensors(Nested):
         """Read its header, whose names and sizes the library checks."""
         from safetensors import safe_open
 
-        with blamed(str(path)):
+        with as_data_error(str(path)):
             checked: Any = safe_open(path, framework="np")
             with checked, path.open("rb") as stream:
                 (length,) = struct.unpack("<Q", stream.read(8))

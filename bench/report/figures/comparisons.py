@@ -31,7 +31,7 @@ _ABOVE, _BELOW = style.COLOURS[0], style.COLOURS[1]
 _ROW: Final = 0.165
 _FAR: Final = 3.0
 """Differences beyond this many times the median reach of intervals are off the axis."""
-_TEST: Final = f"(randomization test over queries, p ≤ {ALPHA} after Holm)"
+_TEST: Final = f"(permutation test over queries, p ≤ {ALPHA} after Holm)"
 _BESIDE: Final[dict[str, Any]] = {
     "xycoords": ("axes fraction", "data"),
     "xytext": (8, 0),

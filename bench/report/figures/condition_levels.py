@@ -1,4 +1,4 @@
-"""Figures of conditions: a grid of losses per dataset, and mAP against the level per method."""
+"""Figures of conditions: a grid of drops per dataset, and mAP against the level per method."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from bench.analysis.condition_levels import LevelSeries, Loss, MethodKey
+from bench.analysis.condition_levels import Drop, LevelSeries, MethodKey
 from bench.analysis.groups import Data
 from bench.analysis.statistics import half_width
 from bench.analysis.tables import Entry, Spread
@@ -17,37 +17,35 @@ from bench.report.figures.grids import NOTHING, Grid, Shaded, draw_grid
 from bench.report.report_data import ReportData
 from bench.report.text import CONFIDENCE, file_stem, measure_name, seed_range
 
-_FULL: Final = 60.0  # loss, in per cent of the clean mAP, that has the darkest shade
+_FULL: Final = 60.0  # drop, in per cent of the clean mAP, that has the darkest shade
 
 _REFERENCE: Final[dict[str, Any]] = {"color": style.INK, "linewidth": 0.8}
 _OTHERS: Final[dict[str, Any]] = {"color": style.GREY, "linewidth": 0.4, "alpha": 0.45}
 
-Losses = list[tuple[LevelSeries, list[Loss]]]
+Drops = list[tuple[LevelSeries, list[Drop]]]
 
 
-def losses_by_data(data: ReportData) -> dict[Data, Losses]:
-    """Return conditions with the losses of methods, by data that have clean cells."""
-    found: dict[Data, Losses] = defaultdict(list)
-    for series, losses in data.losses:
+def drops_by_data(data: ReportData) -> dict[Data, Drops]:
+    """Return conditions with the drops of methods, by data that have clean cells."""
+    found: dict[Data, Drops] = defaultdict(list)
+    for series, drops in data.drops:
         if series.clean is not None:
-            found[series.data].append((series, losses))
+            found[series.data].append((series, drops))
     return found
 
 
-def columns_of(found: Losses) -> list[tuple[LevelSeries, str, dict[MethodKey, Loss]]]:
-    """Return every level of every condition, with the methods' losses under that condition."""
+def columns_of(found: Drops) -> list[tuple[LevelSeries, str, dict[MethodKey, Drop]]]:
+    """Return every level of every condition, with the methods' drops under that condition."""
     return [
-        (series, level, {one.key: one for one in losses})
-        for series, losses in found
-        for level in series.levels
+        (series, level, {one.key: one for one in drops}) for series, drops in found for level in series.levels
     ]
 
 
-def methods_of(found: Losses) -> dict[MethodKey, Loss]:
-    """Return the methods of any condition, each with one of its losses, in the tables' order."""
+def methods_of(found: Drops) -> dict[MethodKey, Drop]:
+    """Return the methods of any condition, each with one of its drops, in the tables' order."""
     clean = found[0][0].clean
     order = [row.method for row in clean.rows] if clean is not None else []
-    methods = {one.key: one for _, losses in found for one in losses}
+    methods = {one.key: one for _, drops in found for one in drops}
     ranks = {name: rank for rank, name in enumerate(dict.fromkeys(order))}
     return {key: methods[key] for key in sorted(methods, key=lambda key: ranks.get(key.method, len(ranks)))}
 
@@ -59,7 +57,7 @@ def with_half_width(spread: Spread | None) -> Spread | None:
     return spread._replace(deviation=half_width(spread.deviation, spread.seeds))
 
 
-def loss_grid(about: Data, found: Losses, data: ReportData) -> FigureExhibit:
+def drop_grid(about: Data, found: Drops, data: ReportData) -> FigureExhibit:
     """Return a grid of methods by conditions for one data."""
     methods = methods_of(found)
     columns, cells = columns_of(found), []
@@ -74,14 +72,14 @@ def loss_grid(about: Data, found: Losses, data: ReportData) -> FigureExhibit:
     first = found[0][0]
     table = next(iter(first.levels.values()))
     return data_figure(
-        "losses",
+        "drops",
         about,
         "What each method loses",
         f"{first.protocol}, average over directions, selection {table.selection}: drop from clean data in "
         f"per cent of the clean {measure_name(first.protocol)}, paired by seed, mean over "
-        f"seeds. Red: a loss, darkest from {_FULL:.0f} per cent; blue: a gain. A dash: skipped, not run, or "
+        f"seeds. Red: a drop, darkest from {_FULL:.0f} per cent; blue: a gain. A dash: skipped, not run, or "
         "other test rows than those of clean data. The table of drops has reasons and intervals.",
-        f"Grid of losses of {len(methods)} methods under {len(columns)} levels of conditions.",
+        f"Grid of drops of {len(methods)} methods under {len(columns)} levels of conditions.",
         partial(draw_grid, grid),
     )
 
@@ -93,21 +91,21 @@ def _lost(percent: float | None, *, reference: bool) -> Shaded:
     return Shaded(text, 0.0 if reference else max(-1.0, min(1.0, -percent / _FULL)), pale=reference)
 
 
-def level_figure(series: LevelSeries, losses: Sequence[Loss], data: ReportData) -> FigureExhibit:
+def level_figure(series: LevelSeries, drops: Sequence[Drop], data: ReportData) -> FigureExhibit:
     """Return a figure of a condition with several levels on one data, beside clean data."""
     levels = list(series.tables)
-    losses = [one for one in losses if any(one.entries[level].seeds for level in series.levels)]
-    keys = [one.key.method for one in losses]
-    named = [(one.row.label, style.look(one.key.method, data.labels)) for one in losses]
-    lines = [[*one.entries.values()] for one in losses]
+    drops = [one for one in drops if any(one.entries[level].seeds for level in series.levels)]
+    keys = [one.key.method for one in drops]
+    named = [(one.row.label, style.look(one.key.method, data.labels)) for one in drops]
+    lines = [[*one.entries.values()] for one in drops]
     seeds = seed_range(entry.seeds for line in lines for entry in line)
-    ranked = sorted((one.mean.mean, one.row.label) for one in losses if one.mean is not None)
+    ranked = sorted((one.mean.mean, one.row.label) for one in drops if one.mean is not None)
     lower = next(iter(series.levels.values())).lower_is_better
     mean, label = ranked[0 if lower else -1] if ranked else (0.0, "")
     word = "lowest" if lower else "highest"
     best = f"{word} mean over levels: {label} ({mean:.3f})" if ranked else "no full series"
     reference = keys.index(data.labels.reference) if data.labels.reference in keys else None
-    against = "" if reference is None else f"; dark line: {losses[reference].row.label}"
+    against = "" if reference is None else f"; dark line: {drops[reference].row.label}"
     return data_figure(
         file_stem("levels", series.name),
         series.data,
@@ -115,7 +113,7 @@ def level_figure(series: LevelSeries, losses: Sequence[Loss], data: ReportData) 
         f"{series.protocol}, average over directions and {seeds}, by nominal level of {series.name}; "
         f"selection {next(iter(series.levels.values())).selection}. Coloured: the method"
         f"{_bands(lines)}; grey: all other methods{against}.",
-        f"Curves of {len(losses)} methods over {', '.join(levels)}; {best}.",
+        f"Curves of {len(drops)} methods over {', '.join(levels)}; {best}.",
         partial(_draw, levels, lines, named, (series.name, measure_name(series.protocol)), reference),
     )
 

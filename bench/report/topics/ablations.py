@@ -216,7 +216,7 @@ def _notes(ablation: Ablation, labels: Labels, *, wide: bool) -> Iterator[str]:
         + (f" All {len(ablation.columns) - 1} directions: components.csv." if wide else "")
     )
     if any(one.comparison for one in differences):
-        significant = f"randomization test over queries, p ≤ {ALPHA} after Holm over the variants of a column"
+        significant = f"permutation test over queries, p ≤ {ALPHA} after Holm over the variants of a column"
         yield (
             f"{HOLDS}: the difference is significant ({significant}), and its 95 % interval over seeds "
             f"and queries excludes zero; {MODELS_ONLY}: these trained models differ, but the interval "

@@ -9,8 +9,8 @@ from typing import Final
 from bench.analysis.ablations import Ablation
 from bench.analysis.comparisons import HOLDS, MODELS_ONLY
 from bench.analysis.condition_levels import (
+    Drop,
     LevelSeries,
-    Loss,
     Taken,
     clean_of,
     differences_of,
@@ -24,9 +24,9 @@ from bench.report.cells import DATA_FIELDS, data_values, entry_cell, number_cell
 from bench.report.exhibit import Cell, Line, Part, TableExhibit, Topic, Values, data_table
 from bench.report.figures.condition_levels import (
     columns_of,
+    drop_grid,
+    drops_by_data,
     level_figure,
-    loss_grid,
-    losses_by_data,
     methods_of,
     with_half_width,
 )
@@ -54,7 +54,7 @@ _CHOICE_NOTE: Final = (
     f"fixed; minus chosen: paired by seed, ± half its {CONFIDENCE} t interval. Other numbers: mean ± "
     "deviation over seeds."
 )
-_LOSS_NOTE: Final = (
+_LEVEL_NOTE: Final = (
     "Mean over the levels, of seeds with all of them; drop: clean minus that mean (of ranks the reverse), on "
     "the same seeds, also in per cent of the clean number; mean and drop ± the deviation over seeds. Ranks, "
     "1 is best: of the best mean, and of the smallest drop in per cent; reference points, and methods that "
@@ -78,16 +78,16 @@ _OPTIMISM: Final = (
 
 def parts(data: ReportData) -> list[Part]:
     """Return the tables of all conditions; nothing for clean data alone."""
-    if not data.losses:
+    if not data.drops:
         return []
     flexible = [_flexible_exhibit(*item, data) for item in flexibility(data.results).items()]
-    losses = [_loss_exhibit(*one) for one in data.losses]
-    tests = [one for series, _ in data.losses if (one := _test_exhibit(series, data)) is not None]
+    levels = [_level_exhibit(*one) for one in data.drops]
+    tests = [one for series, _ in data.drops if (one := _test_exhibit(series, data)) is not None]
     optimism = list(_optimism_exhibits(data))
     return [
         Part(text=(_INTRODUCTION,)),
         Part("What each method loses", exhibits=list(_drop_exhibits(data)), notes=(_DROP_NOTE,)),
-        Part("Levels and drop from clean data", exhibits=losses, notes=(_LOSS_NOTE,)),
+        Part("Levels and drop from clean data", exhibits=levels, notes=(_LEVEL_NOTE,)),
         Part("Which methods take which condition", exhibits=flexible, notes=(_FLEXIBLE_NOTE,)),
         Part("Paired tests by level", exhibits=tests, notes=(_TEST_NOTE,)),
         Part("Choices among modalities", exhibits=[*_choice_exhibits(data)], notes=(_CHOICE_NOTE,)),
@@ -113,28 +113,28 @@ def _exhibit(
 
 def _drop_exhibits(data: ReportData) -> Iterator[TableExhibit]:
     """Return a table per data: the drops of methods at every level of every condition."""
-    for about, found in losses_by_data(data).items():
-        columns, lines = columns_of(found), []
-        for method, one in methods_of(found).items():
+    for about, conditions in drops_by_data(data).items():
+        columns, lines = columns_of(conditions), []
+        for method, one in methods_of(conditions).items():
             cells = [entry_cell(one.entries[CLEAN])]
-            for _, level, losses in columns:
-                loss = losses.get(method)
-                entry = ABSENT if loss is None else loss.entries[level]
-                drop = None if loss is None else loss.drops.get(level)
-                lacks = "no clean cell" if loss is None or loss.comparable else "other test rows"
+            for _, level, by_method in columns:
+                found = by_method.get(method)
+                entry = ABSENT if found is None else found.entries[level]
+                drop = None if found is None else found.drops.get(level)
+                lacks = "no clean cell" if found is None or found.comparable else "other test rows"
                 brief = entry.brief or (lacks if entry.mean is not None else NOT_RUN)
                 cells.append(spread_cell(with_half_width(drop), "+.3f", entry.records, brief))
             lines.append(Line(one.row.label, tuple(cells), search=f"{one.row.label} {method.method}"))
-        protocol = found[0][0].protocol
+        protocol = conditions[0][0].protocol
         heads = (series.levels[level].data.condition for series, level, _ in columns)
         yield data_table(
-            file_stem("losses", data_stem(about)),
+            file_stem("drops", data_stem(about)),
             f"Drop from clean data, {protocol} — {data_name(about)}",
             about,
             ("Method", CLEAN, *heads),
             lines,
             protocol=protocol,
-            notes=_reached([series for series, _ in found]),
+            notes=_reached([series for series, _ in conditions]),
         )
 
 
@@ -195,13 +195,13 @@ def _choice_exhibits(data: ReportData) -> Iterator[TableExhibit]:
         )
 
 
-def _loss_exhibit(series: LevelSeries, losses: Sequence[Loss]) -> TableExhibit:
-    ranked = [one for one in losses if one.mean is not None and one.row.role != "reference"]
+def _level_exhibit(series: LevelSeries, by_method: Sequence[Drop]) -> TableExhibit:
+    ranked = [one for one in by_method if one.mean is not None and one.row.role != "reference"]
     lower = next(iter(series.levels.values())).lower_is_better
     means = sorted((one.mean.mean for one in ranked if one.mean is not None), reverse=not lower)
     drops = sorted(one.percent for one in ranked if one.percent is not None)
     lines, several = [], len(series.levels) > 1
-    for one in losses:
+    for one in by_method:
         entries = one.entries.values()
         behind = tuple(dict.fromkeys(digest for entry in entries for digest in entry.records))
         rank = means.index(one.mean.mean) + 1 if one in ranked and one.mean else None
@@ -217,19 +217,19 @@ def _loss_exhibit(series: LevelSeries, losses: Sequence[Loss]) -> TableExhibit:
         lines.append(Line(one.row.label, cells, search=f"{one.row.label} {one.key.method}"))
     drop = () if series.clean is None else ("drop", "drop in %", "its rank")
     headings = ("Method", *series.tables, *(["mean over levels"] if several else []), "rank", *drop)
-    values = (Values("conditions/levels.csv", FIELDS, list(_values(series, losses))),)
+    values = (Values("conditions/levels.csv", FIELDS, list(_values(series, by_method))),)
     notes = [*_reached([series])]
     if series.clean is None:
         notes.append("No clean cell of the same data and protocol is recorded.")
-    elif not all(one.comparable for one in losses):
+    elif not all(one.comparable for one in by_method):
         notes.append(
             "The test rows are others than those of clean data: the difference is no drop, and not shown."
         )
     return _exhibit("levels", series, "by level", headings, lines, values=values, notes=tuple(notes))
 
 
-def _values(series: LevelSeries, losses: Sequence[Loss]) -> Iterator[tuple[object, ...]]:
-    for one in losses:
+def _values(series: LevelSeries, by_method: Sequence[Drop]) -> Iterator[tuple[object, ...]]:
+    for one in by_method:
         clean = one.entries.get(CLEAN, ABSENT).mean
         for level, table in series.levels.items():
             entry = one.entries[level]
@@ -287,14 +287,14 @@ def _test_exhibit(series: LevelSeries, data: ReportData) -> TableExhibit | None:
 
 
 def _optimism_exhibits(data: ReportData) -> Iterator[TableExhibit]:
-    known = {(series.data, series.name): (series, losses) for series, losses in data.losses}
-    for series, _ in data.losses:
-        base, losses = known.get((series.data, series.name.removesuffix(f"/{SAME}")), (series, []))
+    known = {(series.data, series.name): (series, by_method) for series, by_method in data.drops}
+    for series, _ in data.drops:
+        base, by_method = known.get((series.data, series.name.removesuffix(f"/{SAME}")), (series, []))
         if base is series:
             continue
         levels, lines = [level for level in base.levels if level in series.levels], []
         differences = differences_of(base, series, data.results)
-        for one in losses:
+        for one in by_method:
             if found := differences.get(one.key):
                 cells = tuple(spread_cell(found.get(level), "+.3f", (), "no pair") for level in levels)
                 lines.append(Line(one.row.label, cells, search=f"{one.row.label} {one.key.method}"))
@@ -302,9 +302,9 @@ def _optimism_exhibits(data: ReportData) -> Iterator[TableExhibit]:
 
 
 def figures(data: ReportData) -> list[Part]:
-    """Return a grid of losses per data, and a figure per data and condition of several levels."""
-    grids = [loss_grid(*each, data) for each in losses_by_data(data).items()]
-    levels = [level_figure(*each, data) for each in data.losses if len(each[0].levels) > 1]
+    """Return a grid of drops per data, and a figure per data and condition of several levels."""
+    grids = [drop_grid(*each, data) for each in drops_by_data(data).items()]
+    levels = [level_figure(*each, data) for each in data.drops if len(each[0].levels) > 1]
     return [Part("What is lost", exhibits=grids), Part("mAP against the level", exhibits=levels)]
 
 

@@ -17,13 +17,13 @@ from bench.report.cells import (
     PSEUDO_PAIRS_NOTE,
     REFERENCE_NOTE,
     data_values,
-    directions_note,
     emphasis,
     entry_cell,
     entry_values,
     given_note,
     seeds_cell,
     tops_of,
+    zero_embeddings_note,
     zero_rows_note,
 )
 from bench.report.exhibit import (
@@ -169,7 +169,7 @@ def _notes(table: Table) -> Iterator[str]:
     if table.reference:
         yield marks_note(table)
     yield from given_note((row.label, row.given) for row in table.rows)
-    yield from directions_note(table.rows)
+    yield from zero_embeddings_note(table.rows)
     if any(entry.seeds == 1 for entry in entries):
         yield ONE_SEED_NOTE
     for row in table.rows:

@@ -263,7 +263,7 @@ def _statistics(data: ReportData, members: set[Data]) -> Iterator[str]:
     if families:
         references = _listed(sorted({one.reference for one in families if one.reference}))
         yield (
-            f"Rows are compared with {references} by a two-sided randomization test of the differences per "
+            f"Rows are compared with {references} by a two-sided permutation test of the differences per "
             f"query ({PERMUTATIONS:,} draws of signs, or all where there are fewer), with Holm's adjustment "
             f"over the comparisons of one direction or average of one table, at the level {ALPHA:g}."
         )

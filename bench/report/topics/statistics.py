@@ -62,7 +62,7 @@ _INTRODUCTION: Final = (
     "Tests compare rows of one table only: never different data, profiles, protocols or selection rules."
 )
 _PAIRED_NOTE: Final = (
-    f"Randomization test of the differences of the measure per query, {PERMUTATIONS:,} deals of "
+    f"Permutation test of the differences of the measure per query, {PERMUTATIONS:,} deals of "
     "signs, adjusted after Holm over the comparisons of one direction, or of the average; effect: mean "
     "difference in standard deviations of the per-query differences; 95 % interval: two-level bootstrap over "
     "seeds and queries. Average: a test row's differences in all directions that it is a query of change "
