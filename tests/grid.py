@@ -83,14 +83,14 @@ def only_plugins(*files: Path) -> Any:
 
 
 @dataclass(frozen=True)
-class Said:
+class Output:
     """Exit status and output of a command."""
 
     status: int
     out: str
     err: str
 
-    def check(self, status: int, *keys: str, silent: bool = False) -> Said:
+    def check(self, status: int, *keys: str, silent: bool = False) -> Output:
         """Check the exit status, what the output `mentions`, and if ``silent`` that there was no warning."""
         assert self.status == status, self
         assert not (silent and self.err), self
@@ -120,7 +120,7 @@ _WORKERS = {
 }
 
 
-def say(*words: object) -> Said:
+def run_command(*words: object) -> Output:
     """Run a command in this process, with no plug-ins given by path but its options.
 
     Cells run here, too, unless options name their workers: one that loads torch costs two seconds.
@@ -131,7 +131,7 @@ def say(*words: object) -> Said:
     out, err = io.StringIO(), io.StringIO()
     with only_plugins(), data_opened_here(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = invoke(line)
-    return Said(status, out.getvalue(), err.getvalue())
+    return Output(status, out.getvalue(), err.getvalue())
 
 
 @dataclass(frozen=True)
@@ -142,13 +142,13 @@ class Grid:
         results: the folder.
         small: single-label bundle, two modalities.
         multi: multi-label bundle, two modalities.
-        said: status and output of the run.
+        output: status and output of the run.
     """
 
     results: Path
     small: Path
     multi: Path
-    said: Said
+    output: Output
 
     @property
     def store(self) -> Store:
@@ -172,14 +172,16 @@ def run_grid(folder: Path) -> Grid:
     small = write_bundle(folder / "small.npz")
     multi = write_bundle(folder / "multi.npz", multi_label=True)
     results = folder / "results"
-    said = say(
+    output = run_command(
         *("run", "--results", results, "--plugin", FAULTS, "--set", "*.epochs=2"),
         *("--set", "*.spl_epochs=2", "--seeds", 2, "--datasets", f"{small},{multi}"),
         *("--methods", "mcca,sm,sdml,drcl,plain,raises,nan,peeks,sneaks,single"),
     )
     usual = ("run", "--results", results, "--plugin", FAULTS, "--jobs", 1)
-    last = say(*usual, "--datasets", small, "--methods", "leaves")
-    return Grid(results, small, multi, Said(max(said.status, last.status), said.out + last.out, said.err))
+    last = run_command(*usual, "--datasets", small, "--methods", "leaves")
+    return Grid(
+        results, small, multi, Output(max(output.status, last.status), output.out + last.out, output.err)
+    )
 
 
 def bytes_of(results: Path) -> dict[str, tuple[str, list[bytes]]]:

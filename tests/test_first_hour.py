@@ -98,8 +98,8 @@ def test_the_console_script_of_an_installed_copy_is_the_program(tmp_path: Path) 
     if (ROOT / "bench").is_dir() and not script.exists():
         pytest.skip("this environment was made before the console script was there")
     words = ([str(script)], [sys.executable, "-m", "bench"])
-    said = [
+    output = [
         subprocess.run([*one, "--version"], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
         for one in words
     ]
-    assert said[0] == said[1] != ""
+    assert output[0] == output[1] != ""

@@ -28,7 +28,7 @@ def printed_by(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]
 
 
 @pytest.mark.parametrize(
-    ("part", "said"),
+    ("part", "output"),
     [
         (
             "--datasets arrays.npz",
@@ -46,10 +46,10 @@ def printed_by(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]
     ],
 )
 def test_every_starting_point_leads_to_its_result(
-    printed_by: Callable[[str], str], part: str, said: list[str]
+    printed_by: Callable[[str], str], part: str, output: list[str]
 ) -> None:
     printed = printed_by(part)
-    assert [words for words in said if words not in printed] == []
+    assert [words for words in output if words not in printed] == []
     assert "DAMAGED" not in printed
     assert part != "bench explain" or "map@10/hits" in printed.split("0.639 may be")[1]
 

@@ -193,13 +193,13 @@ def _discard_output() -> None:
 
 def _explain(error: Exception) -> int:
     """Print an error that the user can act on and return its exit status; raise any other error."""
-    from bench.cli.formatting import say, warn
+    from bench.cli.formatting import print_lines, warn
     from bench.contract.errors import BenchError
 
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         if context is not None:
-            say(context.get_usage(), f"Try '{context.command_path} --help' for help.", "", err=True)
+            print_lines(context.get_usage(), f"Try '{context.command_path} --help' for help.", "", err=True)
         warn(error.format_message(), "error")
         return error.exit_code
     if isinstance(error, BenchError):

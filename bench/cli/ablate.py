@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from bench import registry
-from bench.cli.formatting import say
+from bench.cli.formatting import print_lines
 from bench.cli.grid_options import CellOptions, Wanted
 from bench.cli.options import ARGUMENT, make_command
 from bench.cli.run import JobOptions, run_grid
@@ -40,7 +40,7 @@ def command(
             f"{', '.join(without)}: no variants to run; Method.variants in a method's file names them"
         )
     if without:
-        say(f"note: without variants: {', '.join(without)}")
+        print_lines(f"note: without variants: {', '.join(without)}")
     wanted = Wanted(methods, datasets, cells, (EVERY_VARIANT,))
     return run_grid(job, wanted, lambda planned: _left_out(names, planned))
 

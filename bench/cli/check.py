@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Annotated, Final
 
 from bench import conformance, registry
-from bench.cli.formatting import say
+from bench.cli.formatting import print_lines
 from bench.cli.grid_options import parse_overrides
 from bench.cli.options import ARGUMENT, Device, Settings, make_command
 from bench.conditions import conditions
@@ -46,15 +46,15 @@ def command(names: Annotated[tuple[str, ...], ARGUMENT], device: Device = "cpu",
 def _print(name: str, outcomes: Iterable[Outcome]) -> bool:
     """Print outcomes as they arrive; return whether a promise was broken."""
     start = time.perf_counter()
-    say(f"{name} ...")
+    print_lines(f"{name} ...")
     counts: Counter[str] = Counter()
     for outcome in outcomes:
         counts[outcome.status] += 1
-        say(f"  {outcome.status:8} {outcome.check.name}", colour=_COLOURS[outcome.status])
+        print_lines(f"  {outcome.status:8} {outcome.check.name}", colour=_COLOURS[outcome.status])
         if outcome.reason:
-            say(*(f"           {line}" for line in outcome.reason.split("\n")))
+            print_lines(*(f"           {line}" for line in outcome.reason.split("\n")))
         if outcome.status == "failed":
-            say(f"           hint: {outcome.check.hint}")
+            print_lines(f"           hint: {outcome.check.hint}")
     total = ", ".join(f"{counts[status]} {status}" for status in _COLOURS)
-    say(f"{name}: {total} in {time.perf_counter() - start:.1f} s", "")
+    print_lines(f"{name}: {total} in {time.perf_counter() - start:.1f} s", "")
     return counts["failed"] > 0

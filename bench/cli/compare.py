@@ -13,7 +13,7 @@ from bench.analysis.pairwise import PairwiseComparison, pairwise_comparisons
 from bench.analysis.per_query import PerQueryTable, per_query_tables
 from bench.analysis.results import Filter, Results
 from bench.analysis.tables import direction_name
-from bench.cli.formatting import say, table
+from bench.cli.formatting import print_lines, table
 from bench.cli.options import ARGUMENT, FOLDER, ResultsOption, make_command
 from bench.cli.select_records import (
     condition_words,
@@ -79,7 +79,7 @@ def command(
         problems += more if other_results else 0
         sides = f" in {results}", f" in {there}{', earlier code' if earlier_code else ''}"
     for found in pairwise_comparisons((a, sides[0], ours), (b, sides[1], theirs), across_code=apart):
-        say(*_lines(found), "")
+        print_lines(*_lines(found), "")
     return int(problems > 0)
 
 

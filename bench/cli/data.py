@@ -11,7 +11,7 @@ import click
 from bench import data as datasets
 from bench import registry
 from bench.cli import extract, import_data
-from bench.cli.formatting import say
+from bench.cli.formatting import print_lines
 from bench.cli.options import ARGUMENT, DataOption, FilePath, make_command
 from bench.contract import Unsupported, UsageError
 from bench.experiment.selection import split_words
@@ -39,7 +39,7 @@ def doctor(*, names: Annotated[tuple[str, ...], ARGUMENT] = (), folder: DataOpti
     ]
     found = [datasets.diagnose(name, folder.data) for name in given]
     for diagnosis in found:
-        say(*str(diagnosis).split("\n"))
+        print_lines(*str(diagnosis).split("\n"))
     wrong = [
         diagnosis.status == "damaged" or (diagnosis.status == "missing" and datasets.is_bundle(name))
         for name, diagnosis in zip(given, found, strict=True)
@@ -62,7 +62,7 @@ def fetch(names: Annotated[tuple[str, ...], ARGUMENT], folder: DataOption) -> No
             transfer = view.add_task("", total=None)
             files = datasets.fetch(card, folder.data, progress=partial(_show, view, transfer))
         found = [*map(str, files)] or ["comes with the project, nothing to download"]
-        say(*(f"{name}: {line}" for line in found))
+        print_lines(*(f"{name}: {line}" for line in found))
 
 
 def _show(view: Progress, transfer: TaskID, done: int, total: int | None) -> None:
@@ -73,7 +73,7 @@ def _show(view: Progress, transfer: TaskID, done: int, total: int | None) -> Non
 def path(*, name: Annotated[str | None, ARGUMENT] = None, folder: DataOption) -> None:
     """Print the folder for the files of dataset NAME, or of all datasets."""
     root = folder.data.resolve()
-    say(str(root if name is None else root / registry.dataset(name).card.name))
+    print_lines(str(root if name is None else root / registry.dataset(name).card.name))
 
 
 @make_command("condition")
@@ -122,7 +122,7 @@ def condition(
     about = {"dataset": data.name, "fingerprint": data.fingerprint, "condition": applied.id, "seed": seed}
     write_drawn(write, data.train, edited, {**about, "effective": edited.effective})
     reached = edited.effective if isinstance(edited.effective, str) else f"{edited.effective:.4g}"
-    say(f"wrote {write}: {applied.id} on {data.name}, seed {seed}, effective level {reached}")
+    print_lines(f"wrote {write}: {applied.id} on {data.name}, seed {seed}, effective level {reached}")
 
 
 for subcommand in (condition, doctor, extract.command, fetch, import_data.command, path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from bench.cli.formatting import say, warn
+from bench.cli.formatting import print_lines, warn
 from bench.cli.options import ARGUMENT, Device, FilePath, ResultsOption, make_command
 from bench.experiment.models import load_method
 from bench.plural import counted
@@ -45,7 +45,7 @@ def command(
     embedded = model.embed(modality, rows)
     write_embeddings(output, modality, embedded)
     count, dimension = counted(embedded.shape[0], "row"), counted(embedded.shape[1], "dimension")
-    say(f"{model.identity.title}: {count} of {modality} in {dimension}: {output}")
+    print_lines(f"{model.identity.title}: {count} of {modality} in {dimension}: {output}")
 
 
 def warn_of_changes(changes: tuple[str, ...]) -> None:

@@ -181,8 +181,8 @@ class DaskMachines:
         from bench.execution.dask_cluster import open_cluster
 
         patience = _PATIENCE if self.executor.patience is None else self.executor.patience
-        address, say = self.executor.scheduler or "", partial(warn, kind="note")
-        opening = open_cluster(address, device=self.options.devices, patience=patience, say=say)
+        address, note = self.executor.scheduler or "", partial(warn, kind="note")
+        opening = open_cluster(address, device=self.options.devices, patience=patience, report=note)
         return self.stack.enter_context(opening)
 
     def site(self, *, needed: bool = True) -> Site:

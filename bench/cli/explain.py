@@ -15,7 +15,7 @@ from bench import registry
 from bench.analysis.drift import changes
 from bench.cli.convention_tables import csv_of, json_of, match_lines, table_lines
 from bench.cli.executor_options import kind_of
-from bench.cli.formatting import say, write_data
+from bench.cli.formatting import print_lines, write_data
 from bench.cli.options import ARGUMENT, DataOption, Device, FiniteRange, ResultsOption, Words, make_command
 from bench.cli.select_records import RecordOptions, narrowing, read_records, select_records
 from bench.contract import Similarity
@@ -150,11 +150,13 @@ def _print(source: Source, every: Sequence[Reading], conventions: ConventionOpti
         directions = {reading.direction for reading in chosen} - {AVERAGE}
         averages = [reading for reading in chosen if reading.direction == AVERAGE]
         if averages and len(directions) > _SHOWN:
-            say(f"{len(directions)} directions: here their average; one of them with --query and --gallery")
+            print_lines(
+                f"{len(directions)} directions: here their average; one of them with --query and --gallery"
+            )
             chosen = averages
-        say(*lines, *table_lines(chosen))
+        print_lines(*lines, *table_lines(chosen))
         for printed, matching in matches.items():
-            say("", *match_lines(printed, matching))
+            print_lines("", *match_lines(printed, matching))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from bench.cli.formatting import clock, say
+from bench.cli.formatting import clock, print_lines
 from bench.cli.formatting import table as table_lines
 from bench.cli.options import ARGUMENT, Count, Device, FilePath, Words, make_command
 from bench.contract import UsageError
@@ -89,10 +89,10 @@ def command(
     options = encoders.Options(batch, skip_broken, allow_outside)
     made = encoders.extract(rows_of, rows, wanted, output, options, _Progress())
     for name, (count, reason) in made.skipped.items():
-        say(f"{name}: {counted(count, 'item')} left out, the first: {reason}")
+        print_lines(f"{name}: {counted(count, 'item')} left out, the first: {reason}")
     sizes = table_lines([{"part": part, **counts} for part, counts in made.rows.items()])
-    say(*encoders.summary_lines(made.card), "", *sizes)
-    say(f"wrote {output}; next: python -m bench run --datasets {output}")
+    print_lines(*encoders.summary_lines(made.card), "", *sizes)
+    print_lines(f"wrote {output}; next: python -m bench run --datasets {output}")
 
 
 def _wanted(rows_of: Any, kind: str, given: str, plugins: Sequence[Path], device: str) -> Any:
@@ -131,4 +131,4 @@ class _Progress:
             sys.stderr.flush()
         elif done == total or now - self._printed >= _PATIENCE:
             self._printed = now
-            say(line, err=True)
+            print_lines(line, err=True)

@@ -29,7 +29,7 @@ def printable(text: str) -> str:
     )
 
 
-def say(*lines: str, err: bool = False, colour: str | None = None) -> None:
+def print_lines(*lines: str, err: bool = False, colour: str | None = None) -> None:
     """Print lines; all text that comes from records, files, plug-ins or options is printed by this function.
 
     Control characters and escape sequences are replaced; a terminal shows the ``colour``.
@@ -44,13 +44,13 @@ def say(*lines: str, err: bool = False, colour: str | None = None) -> None:
 def warn(sentence: str, kind: str = "warning") -> None:
     """Print a sentence to the standard error; its further lines are kept, and very long words are cut."""
     short = re.sub(rf"\S{{{_LONGEST},}}", lambda word: f"{word[0][:60]}...{word[0][-20:]}", sentence)
-    say(*f"{kind}: {short}".split("\n"), err=True)
+    print_lines(*f"{kind}: {short}".split("\n"), err=True)
 
 
 def write_data(text: str) -> None:
     """Write CSV or JSON to the standard output: unchanged into a file or pipe, printable on a terminal."""
     if sys.stdout.isatty():
-        say(*text.splitlines())
+        print_lines(*text.splitlines())
     else:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         sys.stdout.flush()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from bench.atomic import is_stream
-from bench.cli.formatting import say
+from bench.cli.formatting import print_lines
 from bench.cli.options import ARGUMENT, FilePath, Words, make_command
 from bench.contract import UsageError
 from bench.plural import counted
@@ -116,9 +116,11 @@ def command(
             f"{counted(len(modality), 'row')} of {name} ({modality.dimension} wide)"
             for name, modality in rows.items()
         ]
-        say(f"{part}: {', '.join(counts)}")
+        print_lines(f"{part}: {', '.join(counts)}")
     kind = "multi-label" if understood.splits["train"].multi_label else "single-label"
-    say(f"{understood.splits['train'].n_classes} classes, {kind}", *understood.notes, f"written: {output}")
+    print_lines(
+        f"{understood.splits['train'].n_classes} classes, {kind}", *understood.notes, f"written: {output}"
+    )
 
 
 def _share(word: str) -> float:

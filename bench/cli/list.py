@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from bench import registry
 from bench.cli import no_collection
-from bench.cli.formatting import say, table, warn, write_data
+from bench.cli.formatting import print_lines, table, warn, write_data
 from bench.cli.options import ARGUMENT, Form, make_command
 from bench.evaluation import STANDARD_PROTOCOLS, Protocol
 from bench.evaluation.protocols import FURTHER_PROTOCOLS
@@ -59,7 +59,7 @@ def command(*, kind: Annotated[str | None, ARGUMENT] = None, format_: Form = "ta
                 }
                 for row in rows
             ]
-            say(name.capitalize(), *table(shown), "")
+            print_lines(name.capitalize(), *table(shown), "")
     for problem in registry.registered().problems:
         warn(f"left out: {problem.reason}")
 

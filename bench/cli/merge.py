@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Final
 
-from bench.cli.formatting import say, warn
+from bench.cli.formatting import print_lines, warn
 from bench.cli.options import ARGUMENT, FilePath, ResultsOption, make_command
 from bench.cli.run import prepare_results
 from bench.plural import counted
@@ -39,12 +39,12 @@ def command(other_results: Annotated[Path, ARGUMENT, FilePath("any")], folder: R
     for item in items:
         actions[item.kind][item.action] += 1
         if item.action == "conflict":
-            say(f"differs, ours is kept: {item.title}: {item.why}", err=True)
+            print_lines(f"differs, ours is kept: {item.title}: {item.why}", err=True)
         elif item.action == "damaged":
             warn(f"left out: {item.why}")
     for kind, counts in actions.items():
         if counts:
             total = ", ".join(f"{counts[one]} {words}" for one, words in _ACTIONS.items() if counts[one])
-            say(f"{counted(counts.total(), kind)} in {other_results}: {total}")
-    say(f"next: python -m bench status --results {folder.results}")
+            print_lines(f"{counted(counts.total(), kind)} in {other_results}: {total}")
+    print_lines(f"next: python -m bench status --results {folder.results}")
     return int(any(counts["conflict"] + counts["damaged"] for counts in actions.values()))

@@ -8,7 +8,7 @@ from typing import Annotated
 import click
 
 from bench import registry
-from bench.cli.formatting import say
+from bench.cli.formatting import print_lines
 from bench.cli.options import ARGUMENT, FOLDER, make_command
 from bench.conformance.scaffold import write_condition, write_method
 
@@ -31,7 +31,7 @@ def method(
     path = write_method(name, folder, "linear" if linear else "deep")
     registered = path.resolve().parent == registry.folder_of("methods").resolve()
     plugin = "" if registered else f" --plugin {path}"
-    say(
+    print_lines(
         f"wrote {path}",
         "Next:",
         f"  python -m bench check {name}{plugin}",
@@ -48,8 +48,8 @@ def condition(name: Annotated[str, ARGUMENT], folder: Annotated[Path, FOLDER] = 
     """
     path = write_condition(name, folder)
     run = f"run --methods sm,chance --datasets emoji --conditions clean,{name}"
-    say(f"wrote {path}", "Next:", f"  python -m bench check {name} --plugin {path}")
-    say(f"  python -m bench {run} --plugin {path}")
+    print_lines(f"wrote {path}", "Next:", f"  python -m bench check {name} --plugin {path}")
+    print_lines(f"  python -m bench {run} --plugin {path}")
 
 
 command.add_command(method)

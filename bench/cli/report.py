@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from bench.analysis.labels import registry_labels
-from bench.cli.formatting import say
+from bench.cli.formatting import print_lines
 from bench.cli.options import FOLDER, ResultsOption, make_command
 from bench.cli.select_records import evaluated_protocols, metrics_of, read_records, with_queries
 from bench.contract.errors import UsageError
@@ -68,8 +68,9 @@ def command(
         every_pair=all_pairs,
     )
     files = write_report(data, reports, parts=only or PARTS, documents=fill)
-    say(*(f"note: {sentence}" for sentence in stale))
-    say(f"{counted(len(files), 'file')} from {counted(len(sound.records), 'record')}; read {files[0]}")
+    notes = [f"note: {sentence}" for sentence in stale]
+    count = counted(len(sound.records), "record")
+    print_lines(*notes, f"{counted(len(files), 'file')} from {count}; read {files[0]}")
     return int(bool(data.problems))
 
 

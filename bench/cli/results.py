@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from bench.analysis.results import COLUMNS, Filter, frame_of, words_of
 from bench.atomic import is_stream, write_output
-from bench.cli.formatting import bytes_of, say, table, write_data
+from bench.cli.formatting import bytes_of, print_lines, table, write_data
 from bench.cli.options import FilePath, ResultsOption, make_command
 from bench.cli.select_records import condition_words, read_records, with_queries
 from bench.contract.errors import UsageError
@@ -61,15 +61,17 @@ def command(
     elif output is not None:
         write_output(output, _text(frame, format_))
     elif format_ == "table":
-        say(*_text(frame, format_).splitlines())
+        print_lines(*_text(frame, format_).splitlines())
     else:
         write_data(_text(frame, format_))
     if output is not None:
-        say(f"wrote {output}: {counted(len(frame), 'row')}", err=is_stream(output))
+        print_lines(f"wrote {output}: {counted(len(frame), 'row')}", err=is_stream(output))
     if format_ == "table":
         models = Store(folder.results).models
         kept, size, _ = models.totals({*frame["record"]})
-        say(*([f"stored models: {kept} of these cells, {bytes_of(size)} in {models.root}"] if kept else []))
+        print_lines(
+            *([f"stored models: {kept} of these cells, {bytes_of(size)} in {models.root}"] if kept else [])
+        )
     return int(bool(problems or contradictory))
 
 

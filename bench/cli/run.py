@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from bench import registry
 from bench.cli.executor_options import DeviceOptions, ExecutorOptions, Site, machines
-from bench.cli.formatting import say, warn
+from bench.cli.formatting import print_lines, warn
 from bench.cli.grid_options import CellOptions, Wanted, plan_cells
 from bench.cli.options import DataOption, ResultsOption, Words, make_command
 from bench.cli.run_session import run_session
@@ -138,7 +138,7 @@ def run_grid(
         limits = {"timeout": job.devices.timeout, "max_memory": job.devices.max_memory}
         remember = not job.dry_run
         sources, cells = plan_cells(wanted, where.kind, results, data_dir, remember=remember, **limits)
-        say(*notes(cells))
+        print_lines(*notes(cells))
         cells = cells if shard is None else cells_of_shard(cells, shard)
         store = Store(results)
         claims = Claims(store)
@@ -147,7 +147,7 @@ def run_grid(
         _announce(sources, store, cells, [] if "stale" in job.retry else [*stale.values()])
         site = where.site(needed=bool(todo))
         if job.dry_run:
-            say(*forecast(cells, todo, store, site, stale))
+            print_lines(*forecast(cells, todo, store, site, stale))
             return 2 if sources.damaged else 0
         return max(_run(job, cells, todo, store, claims, site), 2 if sources.damaged else 0)
 
@@ -169,7 +169,7 @@ def _run(
     seconds = time.monotonic() - begin
     name_left_out(progress.left_out)
     lines, complete = summarise(cells, store, progress, seconds, stopped=stopped)
-    say(*lines)
+    print_lines(*lines)
     if stopped:
         return 130
     return 2 if progress.left_out else int(not complete)
@@ -203,18 +203,20 @@ def _announce(sources: Sources, store: Store, cells: Sequence[Cell], stale: Sequ
     """Print notes on the data and on earlier records before anything runs."""
     look_alikes = [source.name for source in sources.usable.values() if source.kind == "look-alike"]
     if look_alikes:
-        say(
+        print_lines(
             f"note: LOOK-ALIKES stand in for {', '.join(look_alikes)}, whose files are absent; "
             "where to get them: python -m bench data doctor"
         )
-    say(*(f"note: {source.name}: {note}" for source in sources.usable.values() for note in source.notes))
+    print_lines(
+        *(f"note: {source.name}: {note}" for source in sources.usable.values() for note in source.notes)
+    )
     digests = {cell.identity.digest for cell in cells}
     for problem in store.problems:
         if problem.folder.name in digests:
             warn(f"{'cell left out' if problem.newer else 'cell to be run again'}: {problem.sentence}")
-    say(*(f"note: {sentence}" for sentence in sentences(stale)))
+    print_lines(*(f"note: {sentence}" for sentence in sentences(stale)))
     if stale:
-        say(
+        print_lines(
             f"note: other code has finished {counted(len(stale), 'cell')}; --retry stale runs every such cell"
         )
     name_left_out(sources.damaged)

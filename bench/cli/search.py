@@ -9,7 +9,7 @@ from typing import Annotated
 
 from bench import registry
 from bench.cli.embed import warn_of_changes
-from bench.cli.formatting import say, table, write_data
+from bench.cli.formatting import print_lines, table, write_data
 from bench.cli.options import ARGUMENT, Count, DataOption, Device, FilePath, Form, ResultsOption, make_command
 from bench.contract.errors import UsageError
 from bench.plural import counted
@@ -94,8 +94,8 @@ def command(
         write_data(json.dumps(asdict(found), indent=1, ensure_ascii=False))
         return
     size = counted(found.size, f"{found.gallery_modality} item")
-    say(f"{found.query} ({found.modality}) in {size}, {found.gallery}")
-    say(f"by {searcher.model.identity.title}; {found.way}")
+    print_lines(f"{found.query} ({found.modality}) in {size}, {found.gallery}")
+    print_lines(f"by {searcher.model.identity.title}; {found.way}")
     hits = enumerate(found.hits, start=1)
     rows = [(number, f"{hit.score:.4f}", hit.name, hit.classes, hit.row) for number, hit in hits]
-    say(*table(rows, ("", "score", "name", "class", "row")))
+    print_lines(*table(rows, ("", "score", "name", "class", "row")))

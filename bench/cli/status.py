@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from bench.analysis.groups import CLEAN
-from bench.cli.formatting import bytes_of, clock, first_line, headline, say, stage, table, write_data
+from bench.cli.formatting import bytes_of, clock, first_line, headline, print_lines, stage, table, write_data
 from bench.cli.options import Form, ResultsOption, make_command
 from bench.cli.select_records import read_records
 from bench.experiment.refit import moved_condition_files
@@ -63,7 +63,7 @@ def command(*, format_: Form = "table", folder: ResultsOption) -> int:
     if format_ == "json":
         write_data(json.dumps(facts, indent=1))
     else:
-        say(*_lines(facts, records, stale, runs))
+        print_lines(*_lines(facts, records, stale, runs))
     return int(bool(problems))
 
 

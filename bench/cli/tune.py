@@ -13,7 +13,7 @@ from bench import registry
 from bench.analysis.settings import FIELDS, trial_rows, tunings_of
 from bench.atomic import write_output
 from bench.cli.executor_options import DeviceOptions, LocalMachine, kind_of
-from bench.cli.formatting import and_more, say
+from bench.cli.formatting import and_more, print_lines
 from bench.cli.options import Count, DataOption, FilePath, ResultsOption, Threads, make_command
 from bench.cli.run import name_left_out
 from bench.contract.errors import UsageError
@@ -90,7 +90,7 @@ def command(
         subjects = _subjects(wanted, ready, source, kind_of(site.device))
         known = [trial.identity for trial in TrialStore(results).read()]
         if stale := made_by_other_code([cell.identity for cells in subjects for cell in cells], known):
-            say(
+            print_lines(
                 f"note: the trials of {counted(stale, 'cell')} were made by other code; they stay, and are "
                 "made again"
             )
@@ -99,10 +99,10 @@ def command(
         )
         name_left_out({name: left_out[name] for name in ready if name in left_out})
         every_trial += trials
-        _say_best(dataset, trials)
+        _print_best(dataset, trials)
     if table is not None:
         write_output(table, csv.text(FIELDS, trial_rows(tunings_of(every_trial))))
-        say(f"all trials: {table}")
+        print_lines(f"all trials: {table}")
     return (
         2
         if left_out or sources.damaged
@@ -149,16 +149,18 @@ def _show(left_out: dict[str, str], event: TrialEvent) -> None:
     if isinstance(event, LeftOut):
         left_out[event.cell.identity.method] = event.reason
     elif isinstance(event, Trial):
-        say(_line(event))
+        print_lines(_line(event))
     elif isinstance(event, TakenOver):
-        say(f"{_line(event.trial)}, by another run")
+        print_lines(f"{_line(event.trial)}, by another run")
     elif isinstance(event, Waiting) and event.cells:
-        say(f"waiting for another run on this folder: {and_more([cell.title for cell in event.cells])}")
+        print_lines(
+            f"waiting for another run on this folder: {and_more([cell.title for cell in event.cells])}"
+        )
     elif isinstance(event, Notice):
-        say(f"note: {event.sentence}")
+        print_lines(f"note: {event.sentence}")
 
 
-def _say_best(dataset: str, trials: Sequence[Trial]) -> None:
+def _print_best(dataset: str, trials: Sequence[Trial]) -> None:
     """Print the best of each method on a dataset, or why there is none, and as YAML."""
     best: dict[str, Any] = {}
     for tuning in tunings_of(trials):
@@ -175,9 +177,9 @@ def _say_best(dataset: str, trials: Sequence[Trial]) -> None:
             words = json.dumps(changes) if changes else "the settings that trials start from"
             best |= {tuning.method: changes} if changes else {}
             verdict = f"best of {counted(count, 'trial')}: {words}, validation mAP {tuning.best.value:.4f}"
-        say(f"{tuning.method} on {dataset}: {verdict}")
+        print_lines(f"{tuning.method} on {dataset}: {verdict}")
     lines = [f"  {method}: {json.dumps(changes)}" for method, changes in best.items()] or ["  {}"]
-    say("as YAML for methods/settings/:", *lines)
+    print_lines("as YAML for methods/settings/:", *lines)
 
 
 def _line(trial: Trial) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated
 from bench.analysis.drift import Drift, Recorded, changes, drawn, drift_of
 from bench.analysis.results import Filter, words_of
 from bench.cli.executor_options import DeviceOptions, LocalMachine
-from bench.cli.formatting import say, table
+from bench.cli.formatting import print_lines, table
 from bench.cli.options import ARGUMENT, FOLDER, Count, DataOption, FiniteRange, ResultsOption, make_command
 from bench.cli.run import prepare_results, run_displayed
 from bench.cli.select_records import condition_words, read_records
@@ -93,7 +93,7 @@ def command(
         )
     done = sum(record.status == "done" for record in candidates)
     how = "as named" if records else f"drawn with seed {sample.seed}"
-    say(f"{len(picked)} of {done} finished cells, {how}")
+    print_lines(f"{len(picked)} of {done} finished cells, {how}")
     if sample.models:
         checks, stopped = [_check_model(record, old, files.data) for record in picked], False
     else:
@@ -103,7 +103,7 @@ def command(
             new = Store(sample.keep or Path(temporary))
             checks, stopped = _run_again(picked, old, new, devices, files.data)
     agreeing = sum(check.drift is not None and check.drift.agrees(sample.tolerance) for check in checks)
-    say(*_lines(checks, sample.tolerance), f"{agreeing} of {len(checks)} agree")
+    print_lines(*_lines(checks, sample.tolerance), f"{agreeing} of {len(checks)} agree")
     if stopped:
         return 130
     return int(agreeing < len(picked) or bool(problems))
@@ -129,7 +129,7 @@ def _candidates(
         modelled = {*store.models.digests()}
         return [record for record in candidates if records or record.digest in modelled]
     stale = stale_records(candidates)
-    say(*(f"left out: {sentence}" for sentence in sentences(stale)))
+    print_lines(*(f"left out: {sentence}" for sentence in sentences(stale)))
     if stale and len(stale) == len(candidates):
         raise UsageError(
             f"all {len(candidates)} requested records are stale; run the cells again with `python -m bench "

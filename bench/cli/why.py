@@ -14,7 +14,7 @@ from bench.analysis.per_query import per_query_tables
 from bench.analysis.results import Results
 from bench.analysis.settings import changed_since
 from bench.analysis.tables import tables_of
-from bench.cli.formatting import bytes_of, say
+from bench.cli.formatting import bytes_of, print_lines
 from bench.cli.options import ARGUMENT, ResultsOption, make_command
 from bench.cli.select_records import RecordOptions, narrowing, read_records, select_records, with_queries
 from bench.contract.errors import DataError
@@ -52,12 +52,12 @@ def command(
     chosen = select_records(records, method, dataset, options, folder.results)
     labels = registry_labels(records)
     if len(chosen) == 1:
-        say(*_report(chosen[0], records, Store(folder.results), labels))
+        print_lines(*_report(chosen[0], records, Store(folder.results), labels))
     else:
         groups = by_data(records)
         rows = {record.digest: _label(record, groups[data_of(record)], labels) for record in chosen}
         narrowings = {record.digest: narrowing(record, chosen) for record in chosen}
-        say(*overview_lines(chosen, rows, narrowings))
+        print_lines(*overview_lines(chosen, rows, narrowings))
     return int(bool(problems))
 
 

@@ -17,7 +17,7 @@ class Role(NamedTuple):
     what: What
     modality: str
 
-    def say(self) -> str:
+    def describe(self) -> str:
         """Return it in words, without the part."""
         return self.modality if self.what == "features" else f"{self.modality} {self.what}".strip()
 
@@ -96,12 +96,14 @@ class Keys:
         """The parts that have features, in the order of use."""
         return [part for part in ("", *PARTS) if self.features(part)]
 
-    def say(self) -> Iterator[str]:
+    def describe(self) -> Iterator[str]:
         """Yield sentences on what was understood."""
         if not self.literal:
             for part in self.parts:
                 read = [
-                    f"{role.say()} = {key}" for role, key in sorted(self.roles.items()) if role.part == part
+                    f"{role.describe()} = {key}"
+                    for role, key in sorted(self.roles.items())
+                    if role.part == part
                 ]
                 yield f"{part or 'all rows'}: {', '.join(read)}"
             if self.rows:

@@ -56,7 +56,7 @@ def layout_of(source: ArrayFile, choices: Choices | None = None) -> Layout:
     """
     choices = choices or Choices()
     keys = roles_of(source, choices)
-    notes = [*keys.say()]
+    notes = [*keys.describe()]
     for known, other in keys.same:
         if not np.array_equal(source.array(known).reshape(-1), source.array(other).reshape(-1)):
             raise DataError(

@@ -166,8 +166,8 @@ class _Roles:
             option = f"--{role.modality} " if role.modality in MODALITIES else f"--modality {role.modality}="
         command = f"{self.command} {option}"
         raise Ambiguous(
-            f"{self.path}: {known!r} and {key!r} could both be the {f'{role.part} {role.say()}'.strip()}; "
-            f"say which: {command}{known} or {command}{key}"
+            f"{self.path}: {known!r} and {key!r} could both be the "
+            f"{f'{role.part} {role.describe()}'.strip()}; say which: {command}{known} or {command}{key}"
         )
 
     def by_words(self) -> Keys:
@@ -259,7 +259,7 @@ class _Roles:
             return
         elif "train" not in found.rows:
             refuse_numbered(path, self.rest, _called)
-            named = ", ".join(f"{role.say()} = {key}" for role, key in [*whole.items()][:12])
+            named = ", ".join(f"{role.describe()} = {key}" for role, key in [*whole.items()][:12])
             raise DataError(
                 f"{path}: its arrays are of all rows ({named}), and no list states which rows are of train "
                 "or of test; add a list 'split' of the words train and test (also validation, gallery), "
@@ -356,7 +356,7 @@ class _Roles:
 def _called(name: str) -> str:
     """Return what the last name of a key means, in words."""
     role = _role("", words_of(name), True)
-    return role.say() if role else name
+    return role.describe() if role else name
 
 
 def _role(part: str, stem: Sequence[str], labels_elsewhere: bool) -> Role | None:

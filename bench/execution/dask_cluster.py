@@ -118,7 +118,7 @@ class Cluster:
 
 @contextmanager
 def open_cluster(
-    address: str, *, device: str = "auto", patience: float = 300.0, say: Callable[[str], None] = print
+    address: str, *, device: str = "auto", patience: float = 300.0, report: Callable[[str], None] = print
 ) -> Iterator[Cluster]:
     """Connect to a scheduler, wait for a first worker for ``patience`` seconds, and check all workers.
 
@@ -146,7 +146,7 @@ def open_cluster(
         cluster = Cluster(address, loop, patience)
         cluster.client = cluster.ask(lambda: _connect(address), 2 * CONNECT_SECONDS)
         try:
-            cluster.workers = _first_workers(cluster, say)
+            cluster.workers = _first_workers(cluster, report)
             cluster.device, cluster.resource = choose_resource(device, cluster.workers)
             if not cluster.slots(1):
                 raise UsageError(
@@ -194,7 +194,7 @@ async def _connect(address: str) -> Any:
         ) from error
 
 
-def _first_workers(cluster: Cluster, say: Callable[[str], None]) -> list[Facts]:
+def _first_workers(cluster: Cluster, report: Callable[[str], None]) -> list[Facts]:
     """Wait for usable workers; raises `UsageError`, `WorkerError`."""
     end, announced = time.monotonic() + cluster.patience, False
     while True:
@@ -209,7 +209,7 @@ def _first_workers(cluster: Cluster, say: Callable[[str], None]) -> list[Facts]:
         if time.monotonic() >= end:
             raise cluster.no_workers_error()
         if not announced:
-            say(cluster.waiting())
+            report(cluster.waiting())
             announced = True
         time.sleep(POLL)
 

@@ -19,7 +19,7 @@ from bench.contract.errors import UsageError
 from bench.records import Record
 from tests.analysis.making import IT, TI, metric, with_result
 from tests.documents import ROOT, blocks
-from tests.grid import Grid, say
+from tests.grid import Grid, run_command
 from tests.records import making
 
 
@@ -171,7 +171,7 @@ def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_the_frame(grid: Grid) -> None:
-    printed = say("results", "--results", grid.results, "--format", "csv", "--methods", "mcca")
+    printed = run_command("results", "--results", grid.results, "--format", "csv", "--methods", "mcca")
     frame = bench.results(grid.results, methods="mcca")
     assert printed.status == 0
     assert printed.out == frame.to_csv(index=False, lineterminator="\n")

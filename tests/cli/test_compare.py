@@ -13,7 +13,7 @@ from bench.data import fingerprint_of
 from bench.records import Rows, Store
 from tests.analysis.cells_apart import add
 from tests.analysis.making import IT, TI, Shelf, with_result
-from tests.grid import Said, say, write_bundle
+from tests.grid import Output, run_command, write_bundle
 from tests.records import making
 from tests.wording import mentions
 
@@ -46,26 +46,26 @@ def results(tmp_path: Path) -> Path:
     return stored(tmp_path / "results", shelf)
 
 
-def compare(results: Path, *words: object) -> Said:
-    return say("compare", *words, "--results", results)
+def compare(results: Path, *words: object) -> Output:
+    return run_command("compare", *words, "--results", results)
 
 
 def test_two_methods_are_compared_in_each_direction(results: Path) -> None:
-    said = compare(results, "drcl", "mcca", "--dataset", "emoji").check(0, "emoji (real data)", silent=True)
-    lines = [line.split() for line in said.out.splitlines()]
+    output = compare(results, "drcl", "mcca", "--dataset", "emoji").check(0, "emoji (real data)", silent=True)
+    lines = [line.split() for line in output.out.splitlines()]
     (image,) = (line for line in lines if line[:1] == ["image→text"])
     assert float(image[3]) == pytest.approx(float(image[1]) - float(image[2]), abs=2e-4)
     assert image[-2:] == ["80", "3"]
-    assert mentions(said.out, "drcl and mcca, image→text ... drcl is above by 0.")
-    assert mentions(said.out, "same ... query")
-    assert "3 seeds" in said.out
+    assert mentions(output.out, "drcl and mcca, image→text ... drcl is above by 0.")
+    assert mentions(output.out, "same ... query")
+    assert "3 seeds" in output.out
     alike = compare(results, "drcl", "mcca", "--dataset", "wikipedia")
     alike.check(0, "LOOK-ALIKE", "one seed")
 
 
 def test_an_ablation_and_a_whole_label_are_names_too(results: Path) -> None:
-    said = compare(results, "drcl", "drcl/without_fa", "--dataset", "emoji").check(0)
-    (label,) = [line[3:] for line in said.out.splitlines() if line.startswith("B: DRCL without_fa")]
+    output = compare(results, "drcl", "drcl/without_fa", "--dataset", "emoji").check(0)
+    (label,) = [line[3:] for line in output.out.splitlines() if line.startswith("B: DRCL without_fa")]
     again = compare(results, "drcl", label, "--dataset", "emoji")
     assert again.out.splitlines()[1] == f"B: {label}"
 
@@ -99,10 +99,10 @@ def test_a_method_before_and_after_a_change(results: Path, tmp_path: Path) -> No
     ],
 )
 def test_what_cannot_be_compared_is_one_sentence(results: Path, words: tuple[str, ...], reason: str) -> None:
-    said = compare(results, *words).check(2, reason)
-    assert said.out == ""
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1
+    output = compare(results, *words).check(2, reason)
+    assert output.out == ""
+    assert output.err.startswith("error: ")
+    assert output.err.count("\n") == 1
 
 
 def test_rows_that_differ_in_settings_alone_must_be_named_in_full(tmp_path: Path) -> None:
@@ -131,20 +131,20 @@ def two(tmp_path: Path) -> Path:
 
 def test_commands_name_cells_of_both_and_how_to_choose(two: Path) -> None:
     where = ("--results", two)
-    say("why", "drcl", "emoji", *where).check(0, "--data-version 11111111", "--data-version 22222222")
+    run_command("why", "drcl", "emoji", *where).check(0, "--data-version 11111111", "--data-version 22222222")
     for words in (("emoji@1111",), ("emoji", "--data-version", "1111")):
-        said = say("why", "drcl", *words, *where).check(0, f"fingerprint {ONE}", "0.4000")
-        assert "0.6000" not in said.out
+        output = run_command("why", "drcl", *words, *where).check(0, f"fingerprint {ONE}", "0.4000")
+        assert "0.6000" not in output.out
     assert compare(two, *BOTH, "emoji").check(2, "emoji@11111111, emoji@22222222").out == ""
     compare(two, *BOTH, "emoji@2222").check(0, "data 22222222")
     compare(two, *BOTH, "emoji@3333").check(2, "emoji@11111111")
-    header, *lines = say("results", "--format", "csv", *where).out.splitlines()
+    header, *lines = run_command("results", "--format", "csv", *where).out.splitlines()
     columns = header.split(",")
     assert {"fingerprint", "device", "harness", "code", "threads", "settings"} <= {*columns}
     assert {line.split(",")[columns.index("fingerprint")] for line in lines} == {ONE, TWO}
-    table = say("results", *where).out.splitlines()[0].split()
+    table = run_command("results", *where).out.splitlines()[0].split()
     assert ("fingerprint" in table, "harness" in table) == (True, False)  # the latter is the same everywhere
-    cells = json.loads(say("status", "--format", "json", *where).out)["cells"]
+    cells = json.loads(run_command("status", "--format", "json", *where).out)["cells"]
     assert {(row["fingerprint"], row["method"], row["cells"]) for row in cells} == {
         (fingerprint[:8], method, 1) for fingerprint in (ONE, TWO) for method in ("drcl", "mcca")
     }
@@ -163,10 +163,10 @@ def test_the_path_of_a_bundle_means_its_content(tmp_path: Path) -> None:
         shelf.records[index] = msgspec.structs.replace(record, identity=identity)
     results = stored(tmp_path / "results", shelf)
     for number, path in enumerate(paths):
-        why = say("why", "drcl", path, "--results", results).check(0, f"{0.4 + number / 5:.4f}")
+        why = run_command("why", "drcl", path, "--results", results).check(0, f"{0.4 + number / 5:.4f}")
         assert f"{0.6 - number / 5:.4f}" not in why.out
         compare(results, *BOTH, path).check(0)
-    elsewhere = say("why", "drcl", "elsewhere/mine.npz", "--results", results)
+    elsewhere = run_command("why", "drcl", "elsewhere/mine.npz", "--results", results)
     assert elsewhere.out.startswith("2 cells")
 
 
@@ -190,4 +190,4 @@ def test_why_says_what_is_known_beside_the_numbers(tmp_path: Path) -> None:
     )
     Store(tmp_path).write(record, making.values_of(record), [], "")
     notes = ("5 of 497 image", "all rows are equal", "of chance", "--set drcl.scaling=standard", "no room")
-    say("why", "drcl", "emoji", "--results", tmp_path).check(0, *notes, "evaluation 1")
+    run_command("why", "drcl", "emoji", "--results", tmp_path).check(0, *notes, "evaluation 1")

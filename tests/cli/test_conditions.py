@@ -17,7 +17,7 @@ from bench.data import load_dataset
 from bench.records import Store
 from tests.experiment.running import done
 from tests.experiment.test_run_context import planned_again
-from tests.grid import say, write_bundle
+from tests.grid import run_command, write_bundle
 from tests.wording import mentions
 
 ASKED = (
@@ -42,8 +42,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     bundle, results = write_bundle(folder / "mine.npz"), folder / "results"
     words = ("--conditions", "clean,label-noise@.4/.8,label-noise/same@.4,late@text,unseen/generalised@.5")
     run = ("run", "--datasets", bundle, "--methods", "sm,mcca", "--results", results, "--seeds", 2)
-    say(*run, *words).check(0, "24 cells ... 22 done ... 2 skipped", "all modalities")
-    say("report", "--results", results, "--reports", folder / "reports", "--only", "tables", "--only", "page")
+    run_command(*run, *words).check(0, "24 cells ... 22 done ... 2 skipped", "all modalities")
+    run_command(
+        "report", "--results", results, "--reports", folder / "reports", "--only", "tables", "--only", "page"
+    )
     return Made(results, bundle, folder / "reports")
 
 
@@ -66,20 +68,22 @@ def test_what_is_asked_for_is_checked_before_anything_runs(made: Made, tmp_path:
         ("", "--conditions"),
         ("late@txet", "'txet' ... 'text'"),
     ):
-        say(*run, "--conditions", words).check(2, noun)
-    say(*run, "--conditions", "pairs").check(0, "8 cells, 8 to run")
+        run_command(*run, "--conditions", words).check(2, noun)
+    run_command(*run, "--conditions", "pairs").check(0, "8 cells, 8 to run")
     sweep = ("sweep", "sm", "--param", "strength=1,2", *data, "--dry-run", "--conditions", "unpaired@1")
-    say(*sweep).check(0, "3 to run")
-    assert {row["name"] for row in json.loads(say("list", "conditions", "--format", "json").out)} >= {"late"}
+    run_command(*sweep).check(0, "3 to run")
+    assert {row["name"] for row in json.loads(run_command("list", "conditions", "--format", "json").out)} >= {
+        "late"
+    }
 
 
 def _conditions(*words: object) -> set[str]:
-    return {row["condition"] for row in json.loads(say("results", "--format", "json", *words).out)}
+    return {row["condition"] for row in json.loads(run_command("results", "--format", "json", *words).out)}
 
 
 def test_commands_name_and_filter_conditions(made: Made) -> None:
     where = ("--results", made.results)
-    status = json.loads(say("status", *where, "--format", "json").out)
+    status = json.loads(run_command("status", *where, "--format", "json").out)
     assert {row["condition"] for row in status["cells"]} == set(ASKED)
     assert status["stale"] == []
     for words, expected in (
@@ -91,22 +95,26 @@ def test_commands_name_and_filter_conditions(made: Made) -> None:
         ("label-noise", set(ASKED[1:4])),
     ):
         assert _conditions(*where, "--conditions", words) == expected
-    say("results", *where, "--conditions", "pairs").check(2, "condition")
+    run_command("results", *where, "--conditions", "pairs").check(2, "condition")
     why = ("why", "sm", "mine", *where, "--seed")
     for word, validation in (("label-noise@.4", "clean"), ("label-noise/same@.4", "alike")):
-        say(*why, 0, "--condition", word).check(0, "@0.4", "training rows", f"validation {validation}")
-    overview = say(*why, 1, "--modalities", "image,text", "--condition", "*")
+        run_command(*why, 0, "--condition", word).check(
+            0, "@0.4", "training rows", f"validation {validation}"
+        )
+    overview = run_command(*why, 1, "--modalities", "image,text", "--condition", "*")
     overview.check(0, *(f"--condition {name}" for name in ASKED))
-    compared = say("compare", "sm", "mcca", "--dataset", "mine", *where, "--conditions", "label-noise@.8")
+    compared = run_command(
+        "compare", "sm", "mcca", "--dataset", "mine", *where, "--conditions", "label-noise@.8"
+    )
     assert compared.check(0, "under label-noise@0.8").out.count("A: ") == 1
     chosen = ("--methods", "sm", "--conditions", "label-noise@.8", "--cells", 1)
-    say("verify", *where, *chosen).check(0, "1 of 1 agree", "under label-noise@0.8")
+    run_command("verify", *where, *chosen).check(0, "1 of 1 agree", "under label-noise@0.8")
 
 
 def test_what_was_drawn_is_written_as_the_cells_get_it(made: Made, tmp_path: Path) -> None:
     command = ("data", "condition", made.bundle, "label-noise@.4", "--seed", 1, "--write")
-    say(*command, tmp_path / "a.npz").check(0, "effective level 0.4")
-    say(*command, tmp_path / "a.csv").check(0)
+    run_command(*command, tmp_path / "a.npz").check(0, "effective level 0.4")
+    run_command(*command, tmp_path / "a.csv").check(0)
     train = load_dataset(made.bundle).train
     given, _, effective = Applied("label-noise", "shared", 0.4).to(train, train, ("mine", *train), 1)
     with np.load(tmp_path / "a.npz") as arrays:
@@ -119,11 +127,11 @@ def test_what_was_drawn_is_written_as_the_cells_get_it(made: Made, tmp_path: Pat
     changed = sum(row["label"] != row["new_label"] for row in rows)
     assert (len(rows), changed) == (sum(map(len, train.values())), 48)
     assert all(row["kept"] == "1" and row["id"] == row["new_id"] for row in rows)
-    say(*command, tmp_path / "a.txt").check(2, ".csv nor .npz")
-    say(*command[:3], "label-noise", "--write", tmp_path / "b.csv").check(2, "one level")
-    say(*command[:3], "late@text", "--write", tmp_path / "b.csv").check(2, "late")
-    say(*command[:3], "label-noise-multi@.2", "--write", tmp_path / "b.csv").check(2, "label-noise")
-    say(*command, tmp_path / "b.csv", "--modalities", "image,txet").check(2, "'txet' ... 'text'")
+    run_command(*command, tmp_path / "a.txt").check(2, ".csv nor .npz")
+    run_command(*command[:3], "label-noise", "--write", tmp_path / "b.csv").check(2, "one level")
+    run_command(*command[:3], "late@text", "--write", tmp_path / "b.csv").check(2, "late")
+    run_command(*command[:3], "label-noise-multi@.2", "--write", tmp_path / "b.csv").check(2, "label-noise")
+    run_command(*command, tmp_path / "b.csv", "--modalities", "image,txet").check(2, "'txet' ... 'text'")
     assert not (tmp_path / "b.csv").exists()
 
 
@@ -160,9 +168,9 @@ def test_a_condition_is_read_from_a_file_in_every_command(made: Made, tmp_path: 
     files = [tmp_path / name / "noise.csv" for name in ("first", "other")]
     for seed, file in enumerate(files):
         drawn = ("data", "condition", made.bundle, "label-noise@.4", "--seed", seed, "--write", file)
-        say(*drawn).check(0)
-        say(*run, f"label-noise={file}").check(0, "1 cell: 1 done", "effective level 0.4")
-    say(*run, f"label-noise={files[0]}", "--dry-run").check(0, "0 to run")
+        run_command(*drawn).check(0)
+        run_command(*run, f"label-noise={file}").check(0, "1 cell: 1 done", "effective level 0.4")
+    run_command(*run, f"label-noise={files[0]}", "--dry-run").check(0, "0 to run")
     first, other = sorted(Store(tmp_path / "r").records(), key=lambda record: record.environment.started)
     name = first.identity.condition
     assert name.startswith("label-noise=noise.csv:")
@@ -178,18 +186,18 @@ def test_a_condition_is_read_from_a_file_in_every_command(made: Made, tmp_path: 
         assert f"to run   {record.digest} " in planned_again(record.environment.command, tmp_path)[1]
     for word in (name, f"label-noise={files[0]}"):
         assert _conditions(*where, "--conditions", word) == {name}
-        say("why", "sm", "mine", *where, "--condition", word).check(0, f"under {name}")
-    say("report", *where, "--reports", tmp_path / "reports", "--only", "tables").check(0)
+        run_command("why", "sm", "mine", *where, "--condition", word).check(0, f"under {name}")
+    run_command("report", *where, "--reports", tmp_path / "reports", "--only", "tables").check(0)
     assert "@as in" not in (tmp_path / "reports" / "conditions" / "index.md").read_text(encoding="utf-8")
     chosen = ("--conditions", f"label-noise={files[1]}")
-    assert name not in say("compare", "sm", "sm", "--dataset", "mine", *where, *chosen).out
+    assert name not in run_command("compare", "sm", "sm", "--dataset", "mine", *where, *chosen).out
     assert len([*(tmp_path / "reports" / "tables").glob("mine*label-noise-noise.csv*.csv")]) >= 2
-    say("verify", *where, "--conditions", name).check(0, "1 of 1 agree")
+    run_command("verify", *where, "--conditions", name).check(0, "1 of 1 agree")
     files[0].rename(tmp_path / "elsewhere.csv")
     files[1].write_text(files[1].read_text(encoding="utf-8") + "\n", encoding="utf-8")
-    status = say("status", *where).check(0, "is gone", "has changed")
+    status = run_command("status", *where).check(0, "is gone", "has changed")
     assert status.out.count("run again") == 2
-    say("verify", *where, "--cells", 2).check(1, "0 of 2 agree", "is gone", "has changed")
+    run_command("verify", *where, "--cells", 2).check(1, "0 of 2 agree", "is gone", "has changed")
     assert _conditions(*where, "--conditions", f"label-noise={files[0]}") == {name, other.identity.condition}
 
 
@@ -204,9 +212,9 @@ def test_a_file_that_does_not_fit_is_refused_before_anything_runs(made: Made, tm
         (f"label-noise/odd={file}", "variants"),
         (f"label-noise={tmp_path / 'none.npy'}", "cannot be read"),
     ):
-        said = say(*run, word).check(2, noun)
-        assert len(said.err.strip().splitlines()) == 1
+        output = run_command(*run, word).check(2, noun)
+        assert len(output.err.strip().splitlines()) == 1
     assert not Store(tmp_path / "r").stamps()
     for command in (("ablate", "drcl"), ("sweep", "sm", "--param", "strength=1")):
-        said = say(*command, *run[1:3], *run[5:], f"label-noise={file}", "--dry-run")
-        said.check(2, "7 labels")
+        output = run_command(*command, *run[1:3], *run[5:], f"label-noise={file}", "--dry-run")
+        output.check(2, "7 labels")

@@ -13,7 +13,7 @@ import pytest
 from bench.analysis.results import results
 from bench.records import Store
 from bench.records.encoding import encode_per_query
-from tests.grid import FAULTS, Grid, Said, make_newer, say, write_bundle
+from tests.grid import FAULTS, Grid, Output, make_newer, run_command, write_bundle
 from tests.records import making
 from tests.records.making import TRACE, reseal, values_of
 from tests.wording import mentions
@@ -90,10 +90,10 @@ COMMANDS = {
 }
 
 
-def run(line: str, store: Store, tmp_path: Path) -> Said:
+def run(line: str, store: Store, tmp_path: Path) -> Output:
     folders = {"REPORTS": tmp_path / "reports", "RESULTS": store.root, "OTHER": tmp_path / "other"}
     words = [folders.get(word, word) for word in line.split()]
-    return say(*words, *(() if "--results" in words else ("--results", store.root)))
+    return run_command(*words, *(() if "--results" in words else ("--results", store.root)))
 
 
 @pytest.mark.parametrize("line", COMMANDS.values(), ids=COMMANDS)
@@ -101,15 +101,15 @@ def test_every_command_names_each_bad_record_once_and_goes_on(
     hostile: tuple[Store, set[str]], tmp_path: Path, line: str
 ) -> None:
     store, broken = hostile
-    said = run(line, store, tmp_path).check(1)
-    assert said.out
-    warnings = said.err.splitlines()
+    output = run(line, store, tmp_path).check(1)
+    assert output.out
+    warnings = output.err.splitlines()
     assert len(warnings) == len(broken)
     assert all(line.startswith("warning: left out: ") and line.isprintable() for line in warnings)
     assert sum("layout version 99" in line for line in warnings) == 1
     digests = {name for name in broken if name.isalnum() and name.isascii()}
     assert all(sum(name in line for line in warnings) == 1 for name in digests)
-    assert "json" in line or not any(name in said.out for name in digests)
+    assert "json" in line or not any(name in output.out for name in digests)
     if line.startswith("report"):
         overview = (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8")
         assert all(name in overview.split("Records left out")[1] for name in digests)
@@ -139,33 +139,35 @@ def test_values_per_query_that_contradict_the_metrics_leave_it_out_of_every_numb
     values = {series: np.full_like(ap, 0.5) for series, ap in values_of(record).items()}
     reseal(folder, "per_query.npz", encode_per_query(values))
     where = ("--results", small.root)
-    said = say("report", *where, "--reports", tmp_path / "reports", "--only", "tables").check(1, str(folder))
-    assert said.err.count("left out") == 1
+    output = run_command("report", *where, "--reports", tmp_path / "reports", "--only", "tables").check(
+        1, str(folder)
+    )
+    assert output.err.count("left out") == 1
     page = (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8")
     assert folder.name in page.partition("Records left out")[2]
     rows = [line for line in page.splitlines() if line.startswith("| MCCA ") and "0." in line]
     assert [row.split("|")[-2].strip() for row in rows] == ["1", "1"]  # of two seeds, in a table per protocol
 
-    said = say("compare", "mcca", "sm", "--dataset", "small", *where).check(1, "left out")
-    (line,) = (line for line in said.out.splitlines() if line.startswith("image→text"))
+    output = run_command("compare", "mcca", "sm", "--dataset", "small", *where).check(1, "left out")
+    (line,) = (line for line in output.out.splitlines() if line.startswith("image→text"))
     assert line.split()[-1] == "1"  # of two seeds
-    assert str(folder) in say("why", "sm", "small", "--seed", 0, *where, "--plugin", FAULTS).err
-    listed = say("results", *where, "--format", "csv").check(1, f"left out: {folder}")
+    assert str(folder) in run_command("why", "sm", "small", "--seed", 0, *where, "--plugin", FAULTS).err
+    listed = run_command("results", *where, "--format", "csv").check(1, f"left out: {folder}")
     with pytest.warns(UserWarning, match=folder.name):
         frame = results(small.root)
     assert not [text for text in (listed.out, *frame["record"]) if folder.name in text]
     assert listed.out.count("\n") == 1 + len(frame) > 1
     chosen = ("--plugin", FAULTS, "--jobs", 0, "--cells", 9, "--methods", "mcca,plain")
-    said = say("verify", *where, *chosen).check(1, f"left out: {folder}")
-    assert said.out.endswith("3 of 3 agree\n")
-    assert str(folder) in say("status", *where).err
+    output = run_command("verify", *where, *chosen).check(1, f"left out: {folder}")
+    assert output.out.endswith("3 of 3 agree\n")
+    assert str(folder) in run_command("status", *where).err
     assert small.status(folder.name) is None  # a run runs the cell again
 
 
 def test_a_bundle_whose_name_no_record_could_hold_is_refused_before_it_runs(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / f"{'b' * 240}.npz")
     run = ("run", "--methods", "sm", "--datasets", bundle, "--results", tmp_path / "r")
-    say(*run).check(2, "longer than 200")
+    run_command(*run).check(2, "longer than 200")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "nested"])
@@ -184,7 +186,7 @@ def test_what_is_kept_beside_the_records_may_be_anything(small: Store, tmp_path:
         else:
             path.write_bytes(NESTED)
     where = ("--results", root)
-    say("status", *where).check(0, "done")
-    say("merge", root, "--results", tmp_path / "other").check(1, "damaged")
-    say("report", *where, "--reports", reports, "--only", "tables").check(0, "tables.md")
-    say("run", *where, "--methods", "sm", "--datasets", data).check(0, "1 cell: 1 done")
+    run_command("status", *where).check(0, "done")
+    run_command("merge", root, "--results", tmp_path / "other").check(1, "damaged")
+    run_command("report", *where, "--reports", reports, "--only", "tables").check(0, "tables.md")
+    run_command("run", *where, "--methods", "sm", "--datasets", data).check(0, "1 cell: 1 done")

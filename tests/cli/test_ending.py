@@ -21,7 +21,7 @@ from bench.records import Store
 from bench.records.heartbeat import heartbeat
 from tests.drill.running import Drill, kill_group
 from tests.execution.watching import gone
-from tests.grid import FAULTS, Grid, bytes_of, say, write_bundle
+from tests.grid import FAULTS, Grid, bytes_of, run_command, write_bundle
 from tests.wording import mentions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,12 +195,12 @@ def test_status_shows_what_runs(tmp_path: Path) -> None:
     progress = RunProgress(2, 0)
     progress(Started(Task("0" * 20, "waits on small (image+text), seed 0", None), Slot("cpu/0", "cpu", 1)))
     with heartbeat(tmp_path, progress.state):
-        said = say("status", "--results", tmp_path).check(0, "): 0/2 cells, 0 failed, 0:00:")
-        assert mentions(said.out, "0 records")
-        assert mentions(said.out, "waits on small (image+text), seed 0 ... cpu/0 ... 0:00:")
-        (run,) = json.loads(say("status", "--results", tmp_path, "--format", "json").out)["running"]
+        output = run_command("status", "--results", tmp_path).check(0, "): 0/2 cells, 0 failed, 0:00:")
+        assert mentions(output.out, "0 records")
+        assert mentions(output.out, "waits on small (image+text), seed 0 ... cpu/0 ... 0:00:")
+        (run,) = json.loads(run_command("status", "--results", tmp_path, "--format", "json").out)["running"]
         assert [cell["title"] for cell in run["running"]] == ["waits on small (image+text), seed 0"]
-    assert say("status", "--results", tmp_path).status == 2
+    assert run_command("status", "--results", tmp_path).status == 2
 
 
 @pytest.mark.drill
@@ -209,16 +209,18 @@ def test_status_forgets_a_run_that_was_killed(drill: Drill, tmp_path: Path) -> N
     process = drill.start(*line, "--jobs", 1)
     drill.wait_for(1)
     end = time.monotonic() + 60
-    while "seed" not in (said := say("status", "--results", results)).out and time.monotonic() < end:
+    while (
+        "seed" not in (output := run_command("status", "--results", results)).out and time.monotonic() < end
+    ):
         time.sleep(0.1)
-    (run,) = json.loads(say("status", "--results", results, "--format", "json").out)["running"]
+    (run,) = json.loads(run_command("status", "--results", results, "--format", "json").out)["running"]
     assert run["run"].rpartition("-")[0].endswith(f"-{process.pid}")
 
     kill_group(process)
-    said = say("status", "--results", results).check(2, f"no records in {results}")
-    assert said.out == ""
+    output = run_command("status", "--results", results).check(2, f"no records in {results}")
+    assert output.out == ""
     assert list((results / "running").iterdir())
     drill.gate.touch()
     assert drill.run(*line)[0] == 0
     assert not (results / "running").exists()
-    assert "running now" not in say("status", "--results", results).out
+    assert "running now" not in run_command("status", "--results", results).out

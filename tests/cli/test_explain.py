@@ -19,7 +19,7 @@ from bench.evaluation import Protocol
 from bench.records import Store
 from tests.analysis.making import with_result
 from tests.evaluation.naive import naive_map
-from tests.grid import FAULTS, Grid, Said, say
+from tests.grid import FAULTS, Grid, Output, run_command
 from tests.records import making
 from tests.shared import shared
 from tests.wording import mentions
@@ -30,8 +30,8 @@ IT, TI = ("image", "text"), ("text", "image")
 
 
 def explained(*words: object) -> dict[str, Any]:
-    said = say("explain", *words, "--format", "json").check(0, silent=True)
-    answer: dict[str, Any] = json.loads(said.out)
+    output = run_command("explain", *words, "--format", "json").check(0, silent=True)
+    answer: dict[str, Any] = json.loads(output.out)
     return answer
 
 
@@ -83,8 +83,8 @@ def test_the_numbers_of_the_released_evaluator_are_among_the_values(
             assert value(answer, QUERY, protocol) == pytest.approx(float(golden[key]), abs=1e-6)
 
 
-def explain(results: Path, *words: object) -> Said:
-    return say("explain", *words, "--results", results, "--plugin", FAULTS)
+def explain(results: Path, *words: object) -> Output:
+    return run_command("explain", *words, "--results", results, "--plugin", FAULTS)
 
 
 # Exact expectations of mAP@all and mAP@50 of the embeddings that DRCL's authors released.
@@ -101,7 +101,7 @@ def test_the_released_embeddings_show_their_numbers() -> None:
     for name, file in zip(("image", "text"), released, strict=True):
         words += ["--embeddings", f"{name}={file}:test_fea:test_lab"]
     answer = explained(*words)
-    shown = say("explain", *words, "--printed", ".538").out
+    shown = run_command("explain", *words, "--printed", ".538").out
     ranges = re.findall(r"^by convention alone: from ([\d.]+) .* to ([\d.]+) ", shown, re.MULTILINE)
     assert [float(low) < float(high) for low, high in ranges] == [True, True, True]  # and their average
     views = [loadmat(file) for file in released]
@@ -139,7 +139,7 @@ def test_a_recorded_cell_is_fitted_again_and_held_against_its_record(grid: Grid)
     assert len(metrics) == 8
     for metric in metrics:
         assert value(answer, (metric["query"], metric["gallery"]), metric["protocol"]) == metric["value"]
-    table = say("explain", "plain", "small", "--seed", 1, *where)
+    table = run_command("explain", "plain", "small", "--seed", 1, *where)
     table.check(0, "plain on small (image+text), seed 1", "the same numbers")
 
 
@@ -158,8 +158,8 @@ def test_drift_from_the_record_is_reported_with_what_was_different(grid: Grid, t
     Store(tmp_path).write(changed, making.values_of(changed), [], "")
     values = [metric.value for metric in record.result.metrics if metric.protocol == "map@all"]
     drift = f"DRIFT ... {max(abs(value - 0.25) for value in values):.2g}"
-    said = explain(tmp_path, "plain", "small")
-    said.check(0, drift, f"numpy 0.1 → {np.__version__}", "image→text ... 0.250000")
+    output = explain(tmp_path, "plain", "small")
+    output.check(0, drift, f"numpy 0.1 → {np.__version__}", "image→text ... 0.250000")
 
 
 def embeddings(path: Path, names: tuple[str, ...] = ("image", "text"), **more: Any) -> Path:
@@ -174,8 +174,8 @@ def embeddings(path: Path, names: tuple[str, ...] = ("image", "text"), **more: A
 
 def test_csv_has_a_row_per_value_in_full_precision(tmp_path: Path) -> None:
     file = embeddings(tmp_path / "a.npz")
-    said = say("explain", "--embeddings", file, "--format", "csv", "--galleries", "1/2,1")
-    rows = list(csv.DictReader(io.StringIO(said.out)))
+    output = run_command("explain", "--embeddings", file, "--format", "csv", "--galleries", "1/2,1")
+    rows = list(csv.DictReader(io.StringIO(output.out)))
     assert len(rows) == 3 * (3 * 4 * 2 * 10 + 5 * 2)  # three similarities of ten rules; parts
     answer = explained("--embeddings", file, "--galleries", ".5")
     assert [
@@ -185,10 +185,10 @@ def test_csv_has_a_row_per_value_in_full_precision(tmp_path: Path) -> None:
 
 def test_directions_can_be_chosen_and_many_are_averaged(tmp_path: Path) -> None:
     file = embeddings(tmp_path / "a.npz", ("image", "text", "audio", "video"))
-    said = say("explain", "--embeddings", file, "--galleries", "1")
-    assert mentions(said.out, "12 directions ... average")
-    assert "→" not in said.out.partition("average over")[2].replace("by", "")
-    chosen = say(
+    output = run_command("explain", "--embeddings", file, "--galleries", "1")
+    assert mentions(output.out, "12 directions ... average")
+    assert "→" not in output.out.partition("average over")[2].replace("by", "")
+    chosen = run_command(
         "explain", "--embeddings", file, "--query", "audio", "--gallery", "video", "--printed", "3.33"
     )
     chosen.check(0, "audio→video ... 12 queries ... 12", "3.33")
@@ -211,9 +211,9 @@ def test_codes_and_ids_of_a_file_show_hamming_distances_and_recall_by_instance(t
         arrays |= {name: numbers.integers(0, 2, (12, 8)), f"{name}_ids": np.arange(12)}
     arrays["image"][:7] = 0  # too many rows of zeros for the cosine, ordinary codes otherwise
     file = embeddings(tmp_path / "a.npz", **arrays)
-    assert say("explain", "--embeddings", file).status == 2
+    assert run_command("explain", "--embeddings", file).status == 2
     answer = explained("--embeddings", file, "--similarity", "hamming", "--galleries", "1", "--printed", "1")
     assert {row["similarity"] for row in answer["readings"]} == {"hamming", "dot", "euclidean"}
     assert {"recall@10", "medr", "mrr", "ndcg@all"} <= {row["protocol"] for row in answer["readings"]}
     wrong = embeddings(tmp_path / "b.npz", **arrays | {"text_ids": np.arange(11)})
-    say("explain", "--embeddings", wrong, "--similarity", "hamming").check(2, "text_ids")
+    run_command("explain", "--embeddings", wrong, "--similarity", "hamming").check(2, "text_ids")

@@ -9,7 +9,7 @@ import pytest
 from bench.execution import devices
 from bench.execution.devices import Gpu, Inventory
 from bench.records import Store
-from tests.grid import FAULTS, Said, say
+from tests.grid import FAULTS, Output, run_command
 from tests.wording import mentions
 
 
@@ -18,15 +18,15 @@ def results(tmp_path: Path) -> Path:
     return tmp_path / "r"
 
 
-def run(results: Path, small: Path, *words: object, methods: str = "plain,twin") -> Said:
+def run(results: Path, small: Path, *words: object, methods: str = "plain,twin") -> Output:
     usual = ("run", "--results", results, "--plugin", FAULTS, "--datasets", small)
-    return say(*usual, "--methods", methods, *words)
+    return run_command(*usual, "--methods", methods, *words)
 
 
 def test_without_records_all_rests_on_the_prior(results: Path, small: Path) -> None:
-    said = run(results, small, "--seeds", 2, "--jobs", 2, "--dry-run")
-    lines = said.out.splitlines()
-    assert said.status == 0
+    output = run(results, small, "--seeds", 2, "--jobs", 2, "--dry-run")
+    lines = output.out.splitlines()
+    assert output.status == 0
     assert not results.exists()
     assert all(mentions(line, "to run ... 1.0 s ... prior") for line in lines[:4])
     assert mentions(lines[4], "4 cells ... 4 to run")
@@ -37,13 +37,13 @@ def test_without_records_all_rests_on_the_prior(results: Path, small: Path) -> N
 def test_what_is_recorded_is_marked_and_informs_the_rest(results: Path, small: Path) -> None:
     run(results, small, "--jobs", 0, methods="plain")
     (record,) = Store(results).records()
-    said = run(results, small, "--seeds", 2, "--jobs", 0, "--dry-run")
-    lines = said.out.splitlines()
+    output = run(results, small, "--seeds", 2, "--jobs", 0, "--dry-run")
+    lines = output.out.splitlines()
     assert f"recorded {record.digest} {record.identity.title}" in lines
     (learned,) = [line for line in lines if "plain" in line and "seed 1" in line]
     assert learned.endswith(f": about {record.environment.seconds['total']:.1f} s")
-    assert "inline" not in said.out
-    assert mentions(said.out, "2.0 s ... 2 cells ... prior")
+    assert "inline" not in output.out
+    assert mentions(output.out, "2.0 s ... 2 cells ... prior")
 
 
 def test_long_times_are_printed_in_hours_by_device(
@@ -53,13 +53,13 @@ def test_long_times_are_printed_in_hours_by_device(
     monkeypatch.setattr(devices, "take_inventory", lambda *, gpus: found)
     monkeypatch.setattr(devices, "possible_inventory", lambda words: found)
     monkeypatch.setattr("bench.experiment.cost.PRIOR_SECONDS", {True: 900.0, False: 900.0})
-    said = run(results, small, "--seeds", 3, "--devices", "auto", "--jobs-per-device", 2, "--dry-run")
+    output = run(results, small, "--seeds", 3, "--devices", "auto", "--jobs-per-device", 2, "--dry-run")
     lines = [f"cuda:{index} ... 3 cells ... 1 slot ... 1:30:00" for index in range(2)]
-    said.check(0, *lines, "3:00:00 ... 1:30:00")
+    output.check(0, *lines, "3:00:00 ... 1:30:00")
 
 
-def study(results: Path, *words: object) -> Said:
-    return say(*words, "--results", results, "--plugin", FAULTS, "--jobs", 0)
+def study(results: Path, *words: object) -> Output:
+    return run_command(*words, "--results", results, "--plugin", FAULTS, "--jobs", 0)
 
 
 def settings_of(results: Path) -> list[tuple[str, float, str]]:
@@ -83,9 +83,9 @@ def test_ablate_runs_the_method_and_all_its_variants_and_shares_its_cells_with_r
 
 
 def test_ablate_names_the_variants_that_are_for_modalities_of_other_data(results: Path) -> None:
-    said = study(results, "ablate", "drcl", "--datasets", "emoji", "--dry-run")
-    said.check(0, "drcl prior_audio, prior_3d, prior_video", "drcl/prior_text on emoji")
-    assert "drcl/prior_audio on emoji" not in said.out
+    output = study(results, "ablate", "drcl", "--datasets", "emoji", "--dry-run")
+    output.check(0, "drcl prior_audio, prior_3d, prior_video", "drcl/prior_text on emoji")
+    assert "drcl/prior_audio on emoji" not in output.out
 
 
 def test_sweep_runs_every_combination_and_the_usual_settings(results: Path, small: Path) -> None:

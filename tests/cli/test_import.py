@@ -14,7 +14,7 @@ from scipy.io import savemat
 
 from bench.cli import invoke
 from bench.data import load_dataset
-from tests.grid import Said, say, write_bundle
+from tests.grid import Output, run_command, write_bundle
 
 
 def write(path: Path, **more: Any) -> Path:
@@ -27,8 +27,8 @@ def write(path: Path, **more: Any) -> Path:
     return path
 
 
-def convert(path: Path, *words: object) -> Said:
-    return say("data", "import", path, "--output", path.with_suffix(".npz"), *words)
+def convert(path: Path, *words: object) -> Output:
+    return run_command("data", "import", path, "--output", path.with_suffix(".npz"), *words)
 
 
 def test_a_file_is_imported_diagnosed_and_run(tmp_path: Path) -> None:
@@ -36,11 +36,11 @@ def test_a_file_is_imported_diagnosed_and_run(tmp_path: Path) -> None:
     convert(path).check(0, "counted from 1")
     assert load_dataset(tmp_path / "mine.npz").n_classes == 2
     convert(path).check(2, "already exists")
-    say("data", "doctor", path).check(0, "I_tr")
-    say("data", "doctor", tmp_path / "none.npz").check(2, "none.npz")
-    say("data", "fetch", "emoji").check(0, "nothing to download")
+    run_command("data", "doctor", path).check(0, "I_tr")
+    run_command("data", "doctor", tmp_path / "none.npz").check(2, "none.npz")
+    run_command("data", "fetch", "emoji").check(0, "nothing to download")
     run = ("run", "--methods", "chance", "--datasets", path, "--results", tmp_path / "r", "--dry-run")
-    say(*run).check(0, "note: mine ... labels ... 1")
+    run_command(*run).check(0, "note: mine ... labels ... 1")
 
 
 def test_ambiguous_keys_are_refused_with_both_options_and_an_option_decides(tmp_path: Path) -> None:
@@ -64,9 +64,9 @@ def test_a_download_shows_its_progress_on_a_terminal_only(monkeypatch: pytest.Mo
 
     monkeypatch.setattr("bench.data.fetch", fetch)
     monkeypatch.setenv("TERM", "xterm")
-    said = say("data", "fetch", "wikipedia")
-    said.check(0, "wikipedia: wiki.mat")
-    assert said.err == ""
+    output = run_command("data", "fetch", "wikipedia")
+    output.check(0, "wikipedia: wiki.mat")
+    assert output.err == ""
     with contextlib.redirect_stderr(terminal := Terminal()):
         assert invoke(["data", "fetch", "wikipedia"]) == 0
     assert "10.0/10.0 MB" in terminal.getvalue()
@@ -75,5 +75,5 @@ def test_a_download_shows_its_progress_on_a_terminal_only(monkeypatch: pytest.Mo
 def test_a_modality_whose_name_no_record_could_hold_is_not_imported(tmp_path: Path) -> None:
     bundle, output = write_bundle(tmp_path / "small.npz"), tmp_path / "mine.npz"
     named = ("--modality", f"{'m' * 201}=train_image", "--text", "train_text")
-    say("data", "import", bundle, "--output", output, *named).check(2, "longer than 200")
+    run_command("data", "import", bundle, "--output", output, *named).check(2, "longer than 200")
     assert not output.exists()

@@ -10,7 +10,7 @@ import pytest
 
 from bench.records import Record, Status, Store, Trial, TrialStore
 from bench.records import folders as folders_module
-from tests.grid import Said, make_newer, say
+from tests.grid import Output, make_newer, run_command
 from tests.records import making
 
 
@@ -32,8 +32,8 @@ def write(store: Store, seed: int = 0, status: Status = "done", value: float = 0
     return record
 
 
-def merge(other: Store, ours: Store) -> Said:
-    return say("merge", other.root, "--results", ours.root)
+def merge(other: Store, ours: Store) -> Output:
+    return run_command("merge", other.root, "--results", ours.root)
 
 
 def content(store: Store) -> dict[str, bytes]:
@@ -93,8 +93,8 @@ def test_finished_records_that_differ_are_named_and_ours_stays(other: Store, our
     write(ours, 0, value=0.5)
     before = content(ours)
     difference = "image -> text (best) ... 0.5 ... 0.25"
-    said = merge(other, ours).check(1, "drcl on emoji (image+text), seed 0: ", difference)
-    assert said.err.count("\n") == 1
+    output = merge(other, ours).check(1, "drcl on emoji (image+text), seed 0: ", difference)
+    assert output.err.count("\n") == 1
     assert content(ours) == before
 
 
@@ -159,8 +159,8 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(
     write(other, 1)
     before = content(ours)
     monkeypatch.setattr("bench.records.folders.os.fsync", making.raising(errno.ENOSPC))
-    said = merge(other, ours).check(1, "disk is full")
-    assert said.err.count("\n") == 1
+    output = merge(other, ours).check(1, "disk is full")
+    assert output.err.count("\n") == 1
     assert content(ours) == before
 
 
@@ -187,6 +187,6 @@ def test_folders_that_cannot_be_merged_are_one_sentence_and_status_2(
     (tmp_path / "empty" / "runs").mkdir(parents=True)
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(ours.root)
-    said = say("merge", tmp_path / source, "--results", tmp_path / target).check(2, key)
-    assert (said.out, said.err.count("\n")) == ("", 1)
+    output = run_command("merge", tmp_path / source, "--results", tmp_path / target).check(2, key)
+    assert (output.out, output.err.count("\n")) == ("", 1)
     assert not (tmp_path / "absent").exists()

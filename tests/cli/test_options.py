@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from bench.cli import cli
 from bench.cli.options import ARGUMENT, FilePath, FiniteRange, Words, make_command
 from bench.contract import UsageError
-from tests.grid import say
+from tests.grid import run_command
 
 
 def options_of(group: click.Group, *names: str) -> Iterator[tuple[tuple[str, ...], click.Option]]:
@@ -60,9 +60,11 @@ def test_every_number_is_bounded_and_every_path_is_one_that_a_file_system_can_ho
     is_path = isinstance(option.type, click.Path)
     assert is_path or isinstance(option.type, FiniteRange | click.IntRange)
     for value in PATHS if is_path else NUMBERS:
-        said = say(*words, option.opts[0], value).check(2, option.opts[0], "bytes" if is_path else "")
-        assert said.out == ""
-        assert is_path or len(said.err) < 1000
+        output = run_command(*words, option.opts[0], value).check(
+            2, option.opts[0], "bytes" if is_path else ""
+        )
+        assert output.out == ""
+        assert is_path or len(output.err) < 1000
 
 
 @pytest.mark.parametrize(
@@ -81,10 +83,10 @@ def test_every_number_is_bounded_and_every_path_is_one_that_a_file_system_can_ho
     ],
 )
 def test_an_absurd_value_is_one_short_sentence(tmp_path: Path, words: list[str], named: str) -> None:
-    said = say(*words, "--results", tmp_path / "r").check(2, named)
-    assert said.out == ""
-    assert "Traceback" not in said.err
-    assert len(said.err) < 2000
+    output = run_command(*words, "--results", tmp_path / "r").check(2, named)
+    assert output.out == ""
+    assert "Traceback" not in output.err
+    assert len(output.err) < 2000
 
 
 @dataclass(frozen=True)

@@ -14,20 +14,20 @@ import pytest
 import bench
 from bench.cli.results import FURTHER, PRINTED
 from bench.records import Store
-from tests.grid import FAULTS, Grid, say
+from tests.grid import FAULTS, Grid, run_command
 from tests.records import making
 from tests.wording import mentions
 
 
 def rows_of(grid: Grid, *words: object) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = json.loads(
-        say("results", "--format", "json", "--results", grid.results, *words).check(0).out
+        run_command("results", "--format", "json", "--results", grid.results, *words).check(0).out
     )
     return rows
 
 
 def test_csv_and_json_have_a_row_per_cell_direction_and_protocol_and_the_table_shows_them(grid: Grid) -> None:
-    printed = say("results", "--format", "csv", "--results", grid.results).check(0).out
+    printed = run_command("results", "--format", "csv", "--results", grid.results).check(0).out
     assert printed.splitlines()[0] == (
         "method,label,variant,dataset,kind,fingerprint,condition,modalities,device,code,harness,profile,seed,"
         "query,gallery,protocol,selection,value,status,record,threads,settings,reason"
@@ -46,7 +46,7 @@ def test_csv_and_json_have_a_row_per_cell_direction_and_protocol_and_the_table_s
     for row in by_key.values():
         assert (row["value"], row["status"] != "done") == ("", True)
         assert row["status"] == grid.store.status(row["record"])
-    table = say("results", "--results", grid.results).out.splitlines()
+    table = run_command("results", "--results", grid.results).out.splitlines()
     assert len(table) == len(rows) + 2
     varying = [key for key in rows[0] if len({str(row[key]) for row in rows}) > 1]
     assert table[0].split() == [key for key in PRINTED if key not in FURTHER or key in varying]
@@ -54,12 +54,12 @@ def test_csv_and_json_have_a_row_per_cell_direction_and_protocol_and_the_table_s
 
 def test_every_format_can_be_written_to_a_file(grid: Grid, tmp_path: Path) -> None:
     results = ("results", "--results", grid.results, "--format")
-    say(*results, "parquet").check(2, "--output")
+    run_command(*results, "parquet").check(2, "--output")
     rows, table = (tmp_path / "new" / f"rows.{form}" for form in ("csv", "parquet"))
-    assert say(*results, "csv", "--output", rows).check(0).out.count("\n") == 1
-    assert rows.read_text(encoding="utf-8") == say(*results, "csv").out
+    assert run_command(*results, "csv", "--output", rows).check(0).out.count("\n") == 1
+    assert rows.read_text(encoding="utf-8") == run_command(*results, "csv").out
     pytest.importorskip("fastparquet")
-    assert say(*results, "parquet", "--output", table).check(0).out.count("\n") == 1
+    assert run_command(*results, "parquet", "--output", table).check(0).out.count("\n") == 1
     frame, expected = pd.read_parquet(table), bench.results(grid.results)
     assert [*frame] == [*expected]
     assert frame["value"].equals(expected["value"].reset_index(drop=True))
@@ -74,13 +74,13 @@ def test_rows_can_be_chosen_by_name_and_glob(grid: Grid) -> None:
 
 
 def test_status_counts_and_gives_every_reason(grid: Grid) -> None:
-    said = say("status", "--results", grid.results).check(0)
+    output = run_command("status", "--results", grid.results).check(0)
     counts = "41 records ... 22 done ... 1 exited ... 12 failed ... 4 refused ... 2 skipped"
-    assert mentions(said.out.splitlines()[-1], counts)
+    assert mentions(output.out.splitlines()[-1], counts)
     for record in grid.store.records():
         if record.failure is not None:
-            assert f"{record.status}: {record.identity.title}: {record.failure.reason} " in said.out
-    answer = json.loads(say("status", "--results", grid.results, "--format", "json").out)
+            assert f"{record.status}: {record.identity.title}: {record.failure.reason} " in output.out
+    answer = json.loads(run_command("status", "--results", grid.results, "--format", "json").out)
     assert sum(cell["cells"] for cell in answer["cells"]) == 41
     assert len(answer["failures"]) == 19
     assert answer["damaged"] == []
@@ -88,25 +88,25 @@ def test_status_counts_and_gives_every_reason(grid: Grid) -> None:
 
 def test_a_name_made_of_digits_is_not_shown_as_a_number(tmp_path: Path) -> None:
     Store(tmp_path).write(making.record(dataset="007"), making.per_query(), [], "")
-    say("status", "--results", tmp_path).check(0, "007 ")
-    say("results", "--results", tmp_path).check(0, " 007 ")
+    run_command("status", "--results", tmp_path).check(0, "007 ")
+    run_command("results", "--results", tmp_path).check(0, " 007 ")
 
 
 def test_a_report_is_written_and_says_where(grid: Grid, tmp_path: Path) -> None:
     where = ("--only", "tables", "--results", grid.results, "--reports", tmp_path / "reports")
-    said = say("report", "--only", "statistics", *where, "--plugin", FAULTS).check(0)
-    count, rest = said.out.split(" ", 1)
+    output = run_command("report", "--only", "statistics", *where, "--plugin", FAULTS).check(0)
+    count, rest = output.out.split(" ", 1)
     # Two pages, three files of statistics; two datasets and all of them, two protocols, four formats.
     assert int(count) >= 2 + 3 + 3 * 2 * 4
     assert mentions(rest, f"41 records ... {tmp_path / 'reports' / 'tables.md'}")
     protocols = ("--protocols", "map@all,map@50/min", "--protocols", "map@all")
-    say("report", *where, *protocols, "--selection", "last").check(0)
+    run_command("report", *where, *protocols, "--selection", "last").check(0)
     names = {path.name for path in (tmp_path / "reports" / "tables").glob("small*.csv")}
     assert {"_".join(name.split("_")[3:5]) for name in names} == {"map@all_last", "map@50-min_last"}
 
 
 def test_list_has_all_plug_ins_and_where_they_are_defined() -> None:
-    everything = json.loads(say("list", "--format", "json", "--plugin", FAULTS).check(0).out)
+    everything = json.loads(run_command("list", "--format", "json", "--plugin", FAULTS).check(0).out)
     assert set(everything) == {"methods", "datasets", "conditions", "profiles", "protocols", "encoders"}
     methods = {row["name"]: row for row in everything["methods"]}
     plain = methods["plain"]
@@ -115,6 +115,6 @@ def test_list_has_all_plug_ins_and_where_they_are_defined() -> None:
     ids = [row["id"] for row in everything["protocols"]]
     assert ids[:4] == ["map@all", "map@50/hits", "map@50/min", "map@50/relevant"]
     assert {"recall@10", "medr"} < {*ids}
-    assert json.loads(say("list", "datasets", "--format", "json").out) == everything["datasets"]
-    table = say("list", "methods").check(0, "Methods\n").out.splitlines()
+    assert json.loads(run_command("list", "datasets", "--format", "json").out) == everything["datasets"]
+    table = run_command("list", "methods").check(0, "Methods\n").out.splitlines()
     assert {"drcl", "mcca", "sm"} <= {line.split()[0] for line in table if line}

@@ -21,7 +21,7 @@ from tests.analysis.cells_apart import SETTINGS, add
 from tests.analysis.making import Shelf, with_result
 from tests.cli.test_compare import stored
 from tests.execution.full_disk import FullDisk
-from tests.grid import FAULTS, Said, bytes_of, cells_of, make_newer, only_plugins, say, write_bundle
+from tests.grid import FAULTS, Output, bytes_of, cells_of, make_newer, only_plugins, run_command, write_bundle
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def results(tmp_path: Path) -> Path:
     return tmp_path / "r"
 
 
-def run(results: Path, datasets: object, *words: object, methods: str = "plain") -> Said:
+def run(results: Path, datasets: object, *words: object, methods: str = "plain") -> Output:
     usual = ["run", "--results", results, "--plugin", FAULTS, "--jobs", 0, "--methods", methods]
-    return say(*usual, "--datasets", datasets, *words)
+    return run_command(*usual, "--datasets", datasets, *words)
 
 
 def test_a_finished_run_says_what_comes_next_and_running_again_does_nothing(
@@ -73,15 +73,15 @@ def test_a_cell_without_a_snapshot_is_done_but_counted_and_named_everywhere(
         run(results, *words).check(0, line)
     run(results, *words).check(0, line)  # also of a grid that was finished before
     where = ("--results", results)
-    assert say("status", *where).check(0).out.count(reason) == 2
-    listed = json.loads(say("status", *where, "--format", "json").out)["undrawn"]
+    assert run_command("status", *where).check(0).out.count(reason) == 2
+    listed = json.loads(run_command("status", *where, "--format", "json").out)["undrawn"]
     assert [cell["reason"] for cell in listed] == [reason] * 2
-    say("report", *where, "--reports", tmp_path / "reports", "--only", "tables").check(0)
+    run_command("report", *where, "--reports", tmp_path / "reports", "--only", "tables").check(0)
     page = (tmp_path / "reports" / "tables.md").read_text(encoding="utf-8").partition("without a snapshot")[2]
     assert "- 2 cells: ValueError: no " in page
     assert "<b>" not in page
     run(tmp_path / "fine", *words)
-    assert "snapshot" not in say("status", "--results", tmp_path / "fine").out
+    assert "snapshot" not in run_command("status", "--results", tmp_path / "fine").out
 
 
 def test_records_without_disk_space_are_named_with_what_to_do_and_the_status_is_1(
@@ -144,11 +144,11 @@ def test_a_signal_in_this_process_ends_with_130(
     monkeypatch.setattr("bench.execution.cell_task.run_cell", interrupt)
     usual = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # coverage sets a handler
     try:
-        said = run(results, small)
+        output = run(results, small)
     finally:
         signal.signal(signal.SIGTERM, usual)
-    said.check(130, "same command")
-    assert said.err.count("\n") == 1
+    output.check(130, "same command")
+    assert output.err.count("\n") == 1
 
 
 def test_a_defect_of_the_program_is_raised_as_it_is(
@@ -206,7 +206,7 @@ def test_shards_make_the_grid_together_and_the_summary_speaks_of_its_shard(
     words, methods = (small, "--seeds", 3), "plain,twin"
     run(one, *words, "--shard", "1/2", methods=methods).check(0, "3 cells ... shard 1/2 ... 3 done ... 3 run")
     run(two, *words, "--shard", "2/2", methods=methods).check(0, f"merge OTHER_RESULTS --results {two}")
-    say("merge", one, "--results", two).check(0)
+    run_command("merge", one, "--results", two).check(0)
     run(two, *words, methods=methods).check(0, "6 cells ... 6 done ... 0 run")
     run(two, *words, "--shard", "1/2", "--dry-run", methods=methods).check(0, "3 cells, 0 to run")
 
@@ -242,10 +242,10 @@ def test_the_oracle_is_added_to_a_finished_cell_and_its_other_numbers_stay(
 
 
 @pytest.mark.parametrize(
-    ("method", "value", "said"), [("drcl", 0.17, True), ("drcl", 0.5, False), ("sm", 0.17, False)]
+    ("method", "value", "output"), [("drcl", 0.17, True), ("drcl", 0.5, False), ("sm", 0.17, False)]
 )
 def test_a_run_names_methods_near_chance_and_what_to_try(
-    tmp_path: Path, method: str, value: float, said: bool
+    tmp_path: Path, method: str, value: float, output: bool
 ) -> None:
     shelf = Shelf()
     for seed in range(2):
@@ -259,7 +259,7 @@ def test_a_run_names_methods_near_chance_and_what_to_try(
     lines, complete = summarise(cells, store, progress, 1.0, stopped=False)
     assert complete
     near = [line for line in lines if "chance" in line]
-    assert len(near) == said  # one for both seeds
+    assert len(near) == output  # one for both seeds
     assert all("--set drcl.scaling=standard" in line and "0.170" in line for line in near)
     again, _ = summarise(cells, store, RunProgress(2, 2), 0.1, stopped=False)
     assert not [line for line in again if "chance" in line]

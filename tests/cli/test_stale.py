@@ -12,7 +12,7 @@ import pytest
 
 from bench import registry
 from bench.records import Store
-from tests.grid import Said, say, write_bundle
+from tests.grid import Output, run_command, write_bundle
 from tests.wording import mentions
 
 METHOD = """
@@ -57,12 +57,12 @@ def edit(small: Path, factor: str) -> None:
         del sys.modules[name]
 
 
-def command(word: str, small: Path, *words: object) -> Said:
+def command(word: str, small: Path, *words: object) -> Output:
     folder = small.parent
-    return say(word, *words, "--results", folder / "r", "--plugin", folder / "mine.py")
+    return run_command(word, *words, "--results", folder / "r", "--plugin", folder / "mine.py")
 
 
-def run(small: Path, *words: object) -> Said:
+def run(small: Path, *words: object) -> Output:
     return command("run", small, "--methods", "mine", "--datasets", small, "--jobs", 0, "--seeds", 2, *words)
 
 
@@ -103,24 +103,26 @@ def test_before_and_after_a_change_can_be_compared_in_one_folder_and_in_two(smal
     run(small, "--retry", "stale")
     tables = []
     for words in (("--earlier-code",), ("--other-results", before)):
-        said = command(*compare, *words).check(0, silent=True)
-        tables.append([line.split()[1:8] for line in said.out.splitlines() if line[:10] == "image→text"])
+        output = command(*compare, *words).check(0, silent=True)
+        tables.append([line.split()[1:8] for line in output.out.splitlines() if line[:10] == "image→text"])
     assert tables[0] == tables[1] != []
     assert float(tables[0][0][2]) != 0.0
 
 
 def test_the_report_and_status_name_stale_records(small: Path, tmp_path: Path) -> None:
     where = ("--results", tmp_path / "r")
-    say("run", "--methods", "chance", "--datasets", small, "--jobs", 0, *where).check(0)
+    run_command("run", "--methods", "chance", "--datasets", small, "--jobs", 0, *where).check(0)
     store = Store(tmp_path / "r")
     (record,) = store.records()
     old = msgspec.structs.replace(record, identity=msgspec.structs.replace(record.identity, harness="data 0"))
     per_query = {(*series,): values for series, values in store.per_query(record.digest).items()}
     store.write(old, per_query, [], "", store.snapshot(record.digest))
-    say("status", *where).check(0, "1 record ... stale ... chance ... data 0 →")
-    listed = json.loads(say("status", *where, "--format", "json").out)["stale"]
+    run_command("status", *where).check(0, "1 record ... stale ... chance ... data 0 →")
+    listed = json.loads(run_command("status", *where, "--format", "json").out)["stale"]
     assert [(row["record"], row["again"]) for row in listed] == [(old.digest, True)]
-    report = say("report", *where, "--reports", tmp_path / "reports", "--only", "tables", "--only", "page")
+    report = run_command(
+        "report", *where, "--reports", tmp_path / "reports", "--only", "tables", "--only", "page"
+    )
     report.check(0, "note: ... 1 record ... stale ... chance ... data 0 →")
     for name in ("tables.md", "index.html"):
         text = (tmp_path / "reports" / name).read_text(encoding="utf-8")

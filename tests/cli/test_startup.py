@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import cli
-from tests.grid import FAULTS, Grid, say
+from tests.grid import FAULTS, Grid, run_command
 from tests.wording import mentions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,9 +51,9 @@ def without_torch(program: str, *lines: object) -> str:
 def test_help_and_commands_that_read_records_work_without_torch_and_pandas(
     grid: Grid, tmp_path: Path
 ) -> None:
-    say("list")  # descriptions are made by another process where they are not remembered
+    run_command("list")  # descriptions are made by another process where they are not remembered
     run = f"run --results {tmp_path}/r --plugin {FAULTS} --datasets {grid.small} --methods plain,twin"
-    say(*run.split()).check(0)
+    run_command(*run.split()).check(0)
     lines = [f"{name} --help" for name in cli._COMMANDS]
     lines += ["--help", "-h", "--version", "list", "list methods --format json"]
     lines += [f"{words} --results {grid.results}" for words in ("status", "why mcca small --seed 0")]

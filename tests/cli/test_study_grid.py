@@ -12,7 +12,7 @@ import pytest
 
 from bench.conditions import parse_conditions
 from bench.records import Store
-from tests.grid import say
+from tests.grid import run_command
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ISSUE = (
@@ -54,7 +54,7 @@ def test_the_study_asks_for_cells_that_exist_and_for_each_once(data: Path, tmp_p
     planned = [
         line.split("about")[0]
         for words in runs
-        for line in say(*elsewhere(words, tmp_path), "--dry-run").check(0).out.splitlines()
+        for line in run_command(*elsewhere(words, tmp_path), "--dry-run").check(0).out.splitlines()
         if line.startswith("to run")
     ]
     assert report[0] == "report"
@@ -77,7 +77,7 @@ def test_a_study_that_was_stopped_goes_on(tmp_path: Path) -> None:
     little = ("--methods", "chance", "--jobs", 0)
     at = first.index("--methods")
     words = [*first[:at], *first[at + 2 :], *little]
-    say(*words, "--shard", "1/9").check(0)
+    run_command(*words, "--shard", "1/9").check(0)
     before = len(list(Store(tmp_path / "r").records()))
     assert before
-    say(*words, "--dry-run").check(0, f"27 cells, {27 - before} to run")
+    run_command(*words, "--dry-run").check(0, f"27 cells, {27 - before} to run")

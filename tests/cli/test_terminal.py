@@ -12,10 +12,9 @@ import msgspec
 import pytest
 
 from bench.cli import invoke
-from bench.cli.formatting import printable, write_data
-from bench.cli.formatting import say as print_lines
+from bench.cli.formatting import print_lines, printable, write_data
 from bench.records import Store
-from tests.grid import say
+from tests.grid import run_command
 from tests.records import making
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,12 +83,12 @@ def test_a_merge_names_conflicts_without_control_characters(results: Path, tmp_p
     other.write(
         msgspec.structs.replace(record, result=making.result(0.25)), making.per_query(0.25), making.TRACE, ""
     )
-    said = say("merge", other.root, "--results", results).check(1, "differs")
-    assert controls(said.out + said.err) == set()
+    output = run_command("merge", other.root, "--results", results).check(1, "differs")
+    assert controls(output.out + output.err) == set()
 
 
 def test_data_are_written_unchanged_into_a_file(monkeypatch: pytest.MonkeyPatch, results: Path) -> None:
-    assert "\x1b[31mred" in say("results", "--format", "csv", "--results", results).out
+    assert "\x1b[31mred" in run_command("results", "--format", "csv", "--results", results).out
     out = Terminal()
     monkeypatch.setattr("sys.stdout", out)
     write_data("a\x1b,b\nc")

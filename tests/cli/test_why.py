@@ -7,18 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.records import Store
-from tests.grid import FAULTS, Grid, Said, say, write_bundle
+from tests.grid import FAULTS, Grid, Output, run_command, write_bundle
 from tests.records import making
 from tests.wording import mentions
 
 
-def why(results: Path, *words: object) -> Said:
-    return say("why", *words, "--results", results)
+def why(results: Path, *words: object) -> Output:
+    return run_command("why", *words, "--results", results)
 
 
-def sections(said: Said) -> dict[str, str]:
+def sections(output: Output) -> dict[str, str]:
     """Return the text of every section by its title."""
-    parts = said.out.split("\n\n")
+    parts = output.out.split("\n\n")
     return {part.partition("\n")[0]: part.partition("\n")[2] for part in parts}
 
 
@@ -83,10 +83,10 @@ def test_a_failed_cell_shows_its_reason_its_traceback_and_the_end_of_its_log(gri
 
 
 def test_several_cells_have_a_line_each_and_the_options_that_select_one(grid: Grid, tmp_path: Path) -> None:
-    said = why(grid.results, "sdml", "small").check(0, "SDML [epochs=2] (image+text) ... real ... quick")
-    assert mentions(said.out.splitlines()[0], "2 cells")
-    assert [line.split()[-2:] for line in said.out.splitlines()[3:5]] == [["--seed", "0"], ["--seed", "1"]]
-    assert "over 2 seeds" in said.out
+    output = why(grid.results, "sdml", "small").check(0, "SDML [epochs=2] (image+text) ... real ... quick")
+    assert mentions(output.out.splitlines()[0], "2 cells")
+    assert [line.split()[-2:] for line in output.out.splitlines()[3:5]] == [["--seed", "0"], ["--seed", "1"]]
+    assert "over 2 seeds" in output.out
     assert why(grid.results, "raises", "small").out.count("ValueError: the matrix is singular") == 2
 
     store = Store(tmp_path)
@@ -107,7 +107,7 @@ def test_an_edited_settings_file_changes_nothing_about_an_earlier_record(
 ) -> None:
     small = write_bundle(tmp_path / "small.npz")
     words = ("--methods", "sdml", "--datasets", small, "--jobs", 0, "--results", tmp_path / "r")
-    say("run", *words, "--set", "sdml.epochs=2").check(0)
+    run_command("run", *words, "--set", "sdml.epochs=2").check(0)
     before = sections(why(tmp_path / "r", "sdml", small))
     assert mentions(before["Settings"], "--set ... 20")
     edited_settings()
@@ -117,7 +117,7 @@ def test_an_edited_settings_file_changes_nothing_about_an_earlier_record(
     # The command alone would make another cell today, and `why` says what is to be added.
     (record,) = Store(tmp_path / "r").records()
     command = " ".join([before["Command"].strip(), after["Changed settings"].splitlines()[-1].strip()])
-    again = say(*shlex.split(command)[3:], "--dry-run", "--results", tmp_path / "nothing")
+    again = run_command(*shlex.split(command)[3:], "--dry-run", "--results", tmp_path / "nothing")
     assert f"to run   {record.digest} " in again.out
     assert "Changed settings" not in before
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.grid import FAULTS, Grid, bytes_of, say
+from tests.grid import FAULTS, Grid, bytes_of, run_command
 
 SWEEP = "sweep plain --datasets emoji"
 COMBINATIONS = f"seconds={','.join(map(str, range(1, 102)))} --param word={','.join(map(str, range(100)))}"
@@ -155,10 +155,10 @@ def refused(line: str, key: str, files: dict[str, str], *more: object) -> str:
     words = shlex.split(line)
     for name, path in files.items():
         words, key = [word.replace(name, path) for word in words], key.replace(name, path)
-    said = say(words[0], *more, *words[1:]).check(2, key)
-    assert said.out == ""
-    assert "Traceback" not in said.err
-    return said.err
+    output = run_command(words[0], *more, *words[1:]).check(2, key)
+    assert output.out == ""
+    assert "Traceback" not in output.err
+    return output.err
 
 
 def usual(line: str, results: Path) -> list[object]:
@@ -177,8 +177,8 @@ def usual(line: str, results: Path) -> list[object]:
 def test_a_wrong_word_is_one_sentence_before_anything_runs(
     tmp_path: Path, files: dict[str, str], line: str, key: str
 ) -> None:
-    said = refused(line, key, files, *usual(line, tmp_path / "r"))
-    assert said.splitlines()[-1].startswith("error: ")
+    output = refused(line, key, files, *usual(line, tmp_path / "r"))
+    assert output.splitlines()[-1].startswith("error: ")
     assert not list(tmp_path.glob("r/runs/*"))
 
 
@@ -194,13 +194,13 @@ def test_what_no_record_has_is_one_sentence(grid: Grid, tmp_path: Path, line: st
     more: list[object] = ["--plugin", FAULTS] if line.startswith(("verify", "explain")) else []
     if line.startswith("report"):
         more += ["--only", "tables", *([] if "--reports" in line else ["--reports", tmp_path])]
-    said = refused(line, key, {}, "--results", grid.results, *more)
-    assert said.startswith("error: ")
-    assert said.count("\n") == 1
+    output = refused(line, key, {}, "--results", grid.results, *more)
+    assert output.startswith("error: ")
+    assert output.count("\n") == 1
 
 
 def test_a_broken_plug_in_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("x = 1\nimport nothing_like_this\n")
-    said = refused("run", "mine.py", {}, "--plugin", tmp_path / "mine.py")
-    assert "ModuleNotFoundError" in said
-    assert "line 2" in said
+    output = refused("run", "mine.py", {}, "--plugin", tmp_path / "mine.py")
+    assert "ModuleNotFoundError" in output
+    assert "line 2" in output

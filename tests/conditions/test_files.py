@@ -187,7 +187,7 @@ HEAD = "modality,row,kept,label,new_label,id,new_id\n"
 
 REFUSED: dict[str, tuple[str, Callable[[Path, Any], object], Any, str]] = {
     "too few": ("l.npy", _npy, NOISY[1:], "119 labels"),
-    "a class too far": ("l.json", _json, [[*NOISY[1:].tolist(), CLASSES]] * 2, "one class too far"),
+    "a class too far": ("l.json", _json, [[*NOISY[1:].tolist(), CLASSES]] * 2, "off-by-one"),
     "a class too far, one-hot": ("l.mat", _mat, np.eye(CLASSES + 1, dtype=int)[NOISY], "no class"),
     "negative": ("l.npy", _npy, NOISY - 1, "-1"),
     "fractions": ("l.npy", _npy, NOISY + 0.5, "whole"),

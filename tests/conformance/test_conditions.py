@@ -16,7 +16,7 @@ from bench.conformance.conditions import condition_outcomes
 from bench.contract import PluginError
 from bench.experiment.conditions import harness_of
 from bench.records import Store
-from tests.grid import only_plugins, say, write_bundle
+from tests.grid import only_plugins, run_command, write_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,26 +27,26 @@ def test_every_condition_keeps_its_promises(name: str) -> None:
 
 
 def test_a_new_condition_is_checked_and_run_at_once(tmp_path: Path) -> None:
-    say("new", "condition", "my-rows", "--folder", tmp_path).check(0, "check my-rows")
+    run_command("new", "condition", "my-rows", "--folder", tmp_path).check(0, "check my-rows")
     file = tmp_path / "my_rows.py"
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 40
     ruff = [sys.executable, "-m", "ruff", "check", "--config", str(ROOT / "pyproject.toml"), "--no-cache"]
     subprocess.run([*ruff, str(file)], check=True, cwd=ROOT)
-    say("check", "my-rows", "--plugin", file).check(0, "7 passed, 0 failed")
+    run_command("check", "my-rows", "--plugin", file).check(0, "7 passed, 0 failed")
     bundle, results = write_bundle(tmp_path / "mine.npz"), tmp_path / "r"
     run = ("run", "--datasets", bundle, "--methods", "sm", "--conditions", "my-rows@.5", "--results", results)
-    say(*run, "--plugin", file).check(0, "1 done")
+    run_command(*run, "--plugin", file).check(0, "1 done")
     (record,) = Store(results).records()
     assert record.result is not None
     assert (record.result.effective, record.result.rows["image"].train) == (0.5, 30)
     assert ", my-rows " in record.identity.harness
-    say("status", "--results", results, "--plugin", file).check(0, "my-rows@0.5", silent=True)
+    run_command("status", "--results", results, "--plugin", file).check(0, "my-rows@0.5", silent=True)
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace("len(gone)", "1 * len(gone)"), encoding="utf-8")
-    say(*run, "--plugin", file, "--dry-run").check(0, "1 record is stale", "my-rows")
+    run_command(*run, "--plugin", file, "--dry-run").check(0, "1 record is stale", "my-rows")
     for word in ("noise", "label-noise", "sm", "My Rows"):
-        say("new", "condition", word, "--folder", tmp_path).check(2, word)
-    say("new", "condition", "my-rows", "--folder", tmp_path).check(2, "exists already")
+        run_command("new", "condition", word, "--folder", tmp_path).check(2, word)
+    run_command("new", "condition", "my-rows", "--folder", tmp_path).check(2, "exists already")
 
 
 BROKEN = {
@@ -79,7 +79,7 @@ def test_a_broken_promise_is_found(plugin: str, promise: str) -> None:
 def test_a_condition_of_an_entry_point_is_known_with_its_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    say("new", "condition", "installed-rows", "--folder", tmp_path).check(0)
+    run_command("new", "condition", "installed-rows", "--folder", tmp_path).check(0)
     monkeypatch.syspath_prepend(tmp_path)
     point = EntryPoint("mine", "installed_rows:InstalledRows", "bench.conditions")
     monkeypatch.setattr(names, "entry_points", lambda group: [point])

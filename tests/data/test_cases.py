@@ -28,7 +28,7 @@ def found(data: Dataset) -> dict[str, object]:
 def test_the_cases_are_read_as_meant() -> None:
     folder = shared("cases")
     for name, expected in json.loads((folder / "expected.json").read_text(encoding="utf-8")).items():
-        said = " ".join(diagnose(folder / name).notes)
-        assert expected.pop("doctor", "") in said, name
+        output = " ".join(diagnose(folder / name).notes)
+        assert expected.pop("doctor", "") in output, name
         seen = found(load_dataset(folder / name))
         assert {key: seen[key] for key in expected} == expected, name

@@ -18,7 +18,7 @@ from bench.data import diagnose
 from bench.data.loading import open_and_check
 from bench.records import Store
 from tests.data.layouts import NAMES, Arrays, arrays, cells, labels, require, saved
-from tests.grid import say
+from tests.grid import run_command
 from tests.wording import mentions
 
 
@@ -37,7 +37,7 @@ def test_a_method_for_one_label_runs_and_the_record_names_the_classes(
     savemat(tmp_path / "mine.mat", labels(change))
     results = tmp_path / "results"
     words = ("--datasets", tmp_path / "mine.mat", "--results", results, "--jobs", "0")
-    say("run", "--methods", "gmlda", *words).check(0, "1 cell: 1 done")
+    run_command("run", "--methods", "gmlda", *words).check(0, "1 cell: 1 done")
     store = Store(results)
     (record,) = store.records()
     snapshot = store.snapshot(record.digest)
@@ -66,7 +66,7 @@ def one_modality_twice() -> Arrays:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "output"),
     [
         (leaking(), "12 test rows ... train"),
         (labels_in_the_features(), "labels ... features of text"),
@@ -76,12 +76,14 @@ def one_modality_twice() -> Arrays:
     ids=["test rows in train", "labels as features", "identical modalities", "unseen class"],
 )
 def test_run_prints_a_line_for_what_makes_its_numbers_mean_something_else(
-    tmp_path: Path, values: Arrays, said: str
+    tmp_path: Path, values: Arrays, output: str
 ) -> None:
     path = saved(tmp_path / "mine.npz", values)
-    assert any(mentions(note, said) for note in diagnose(path).notes)
-    run = say("run", "--methods", "chance", "--datasets", path, "--results", tmp_path / "r", "--dry-run")
-    (line,) = (line for line in (run.out + run.err).splitlines() if mentions(line, said))
+    assert any(mentions(note, output) for note in diagnose(path).notes)
+    run = run_command(
+        "run", "--methods", "chance", "--datasets", path, "--results", tmp_path / "r", "--dry-run"
+    )
+    (line,) = (line for line in (run.out + run.err).splitlines() if mentions(line, output))
     assert line.startswith("note: mine: ")
 
 
@@ -89,11 +91,11 @@ def test_the_command_that_the_doctor_names_mends_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, mended = saved(tmp_path / "my set.npz", leaking()), tmp_path / "my set_without_overlap.npz"
-    said = say("data", "doctor", path)
-    said.check(0, "--without overlap")
-    command = " ".join(said.out.split()).partition("python -m bench ")[2].partition(" leaves")[0]
+    output = run_command("data", "doctor", path)
+    output.check(0, "--without overlap")
+    command = " ".join(output.out.split()).partition("python -m bench ")[2].partition(" leaves")[0]
     monkeypatch.chdir(tmp_path)
-    say(*shlex.split(command)).check(0)
+    run_command(*shlex.split(command)).check(0)
     assert "stand in train" not in " ".join(diagnose(mended).notes)
     data = bench.load_dataset(mended)
     assert len(data.train["image"]) + len(data.validation["image"]) == 12

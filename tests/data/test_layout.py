@@ -1,4 +1,4 @@
-"""Arrays in the layouts that people have are read as meant, and every assumption is said."""
+"""Arrays in the layouts that people have are read as meant, and every assumption is output."""
 
 from __future__ import annotations
 
@@ -280,10 +280,10 @@ READ: dict[str, tuple[Arrays, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", READ)
 def test_arrays_are_read_as_meant_and_what_was_assumed_is_said(tmp_path: Path, name: str) -> None:
-    values, found, said = READ[name]
+    values, found, output = READ[name]
     data = loaded(tmp_path, values)
     require(data, **found)
-    assert said in notes(data)
+    assert output in notes(data)
     assert data.modalities == (("view1", "view2") if name == "cells" else ("image", "text"))
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from bench.records import Store
 from tests.execution.watching import gone, wait_until
-from tests.grid import Said, say
+from tests.grid import Output, run_command
 
 ROOT = Path(__file__).resolve().parents[2]
 BREAKING = Path(__file__).with_name("breaking.py")
@@ -59,12 +59,12 @@ class Drill:
         out, err = process.communicate(timeout=seconds)
         return process.returncode, out, err
 
-    def run_here(self, *words: object, command: str = "run") -> Said:
+    def run_here(self, *words: object, command: str = "run") -> Output:
         """Run to the end in this process, without a worker, which takes less time."""
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self._variables().items():
                 patch.setenv(name, value)
-            return say(command, "--plugin", BREAKING, *words, "--jobs", 0)
+            return run_command(command, "--plugin", BREAKING, *words, "--jobs", 0)
 
     def open_after(self, count: int) -> None:
         """Open the gate as soon as so many cells have started in all, and return at once."""

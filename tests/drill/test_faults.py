@@ -20,7 +20,7 @@ import pytest
 from bench.records import Store
 from bench.records.encoding import FILES
 from tests.drill.running import Drill, fixed_bytes
-from tests.grid import Said, write_bundle
+from tests.grid import Output, write_bundle
 from tests.wording import mentions
 
 CAUSES = {
@@ -123,9 +123,9 @@ def words_of(drill: Drill, *words: object) -> list[object]:
     return [*usual, "--methods", "steady", *words]
 
 
-def run(drill: Drill, *words: object) -> Said:
+def run(drill: Drill, *words: object) -> Output:
     """Run in a separate process."""
-    return Said(*drill.run(*words_of(drill, *words)))
+    return Output(*drill.run(*words_of(drill, *words)))
 
 
 @pytest.mark.drill
@@ -145,10 +145,10 @@ def test_damaged_and_unfinished_records_are_named_and_made_again_and_the_others_
     (half / "record.json").write_text("{")
     os.utime(half, (0, 0))  # older than a day
 
-    said = drill.run_here(*words_of(drill)).check(0, "3 cells ... 3 done ... 2 run")
+    output = drill.run_here(*words_of(drill)).check(0, "3 cells ... 3 done ... 2 run")
     for digest in (truncated, emptied):
-        assert mentions(said.err, f"warning: ... {store.runs / digest}: ")
-    assert said.err.count("\n") == 2
+        assert mentions(output.err, f"warning: ... {store.runs / digest}: ")
+    assert output.err.count("\n") == 2
     assert fixed_bytes(store.root) == before
     assert store.stamps()[sound] == stamps[sound]
     assert not half.exists()
@@ -159,10 +159,10 @@ def test_a_disk_without_room_for_one_record_costs_that_cell_only_and_the_next_ru
     drill: Drill,
 ) -> None:
     drill.full, results = "steady 1", drill.folder / "r"
-    said = run(drill, "--seeds", 4, "--jobs", 2).check(1, silent=True)
+    output = run(drill, "--seeds", 4, "--jobs", 2).check(1, silent=True)
     lost = "steady on small (image+text), seed 1"
-    assert mentions(said.out, f"not on disk ... {lost} ... {results}")
-    total, reason, advice = said.out[said.out.index("4 cells: ") :].splitlines()
+    assert mentions(output.out, f"not on disk ... {lost} ... {results}")
+    total, reason, advice = output.out[output.out.index("4 cells: ") :].splitlines()
     assert mentions(total, "4 cells ... 3 done ... 1 disk-full ... 4 run")
     assert mentions(reason, f"1 disk-full ... {lost} ... {results}")
     assert mentions(advice, f"next: ... space ... {results} ... same command")
@@ -194,9 +194,9 @@ def test_a_small_disk_takes_every_record_but_the_one_that_is_too_large(
     drill: Drill, small_disk: Path
 ) -> None:
     words = ("--methods", "chatty,steady", "--set", "chatty.megabytes=2", "--seeds", 2, "--jobs", 1)
-    said = run(drill, *words).check(1, "4 cells ... 2 done ... 2 disk-full ... 4 run", silent=True)
+    output = run(drill, *words).check(1, "4 cells ... 2 done ... 2 disk-full ... 4 run", silent=True)
     first, second = (f"chatty on small (image+text), seed {seed} [megabytes=2]" for seed in range(2))
-    assert mentions(said.out, f"2 disk-full ... {first} ... {second}")
+    assert mentions(output.out, f"2 disk-full ... {first} ... {second}")
     assert len(fixed_bytes(small_disk)) == 2
     assert [entry for entry in (small_disk / "runs").iterdir() if entry.name.startswith(".")] == []
 
@@ -210,10 +210,10 @@ def test_on_a_full_disk_no_more_cells_start_and_the_next_run_makes_them(
     with (small_disk / "something else").open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(4096))
-    said = run(drill, "--seeds", 5, "--jobs", 1).check(1, silent=True)
-    assert mentions(said.out, "not started ... disk ... full ... steady on small")
-    assert mentions(said.out, "5 cells ... 1 done ... 4 missing ... 0 run")
-    assert mentions(said.out, f"next: ... space ... {small_disk} ... same command")
+    output = run(drill, "--seeds", 5, "--jobs", 1).check(1, silent=True)
+    assert mentions(output.out, "not started ... disk ... full ... steady on small")
+    assert mentions(output.out, "5 cells ... 1 done ... 4 missing ... 0 run")
+    assert mentions(output.out, f"next: ... space ... {small_disk} ... same command")
     assert drill.starts().total() == 1
     assert fixed_bytes(small_disk) == before
 

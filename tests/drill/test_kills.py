@@ -13,7 +13,7 @@ import pytest
 
 from bench.records import Store
 from tests.drill.running import Drill, fixed_bytes, kill_group
-from tests.grid import Said, write_bundle
+from tests.grid import Output, write_bundle
 
 WORKERS = 2
 
@@ -31,7 +31,7 @@ def kill_once(
     words: tuple[object, ...],
     expected: dict[str, Any],
     until: Callable[[], None],
-    run: Callable[..., Said],
+    run: Callable[..., Output],
 ) -> tuple[int, int]:
     """Kill a run when ``until`` returns and ``run`` it again; returns how many cells were done and lost."""
     results = drill.folder / "r"
@@ -44,12 +44,12 @@ def kill_once(
     stamps = Store(results).stamps()
     lost = drill.starts().total() - len(recorded)
 
-    said = run("--results", results, *words).check(1, silent=True)
+    output = run("--results", results, *words).check(1, silent=True)
     assert fixed_bytes(results) == expected
     assert {entry.name for entry in (results / "runs").iterdir()} == set(expected)  # no other files
     assert not (results / "running").exists()
     assert stamps.items() <= Store(results).stamps().items()  # finished records were not written again
-    assert f"; {len(expected) - len(recorded)} run now" in said.out
+    assert f"; {len(expected) - len(recorded)} run now" in output.out
     starts = drill.starts()
     assert len(starts) == len(expected)
     assert max(starts.values()) <= 2
@@ -95,8 +95,8 @@ def test_a_hundred_kills_lose_only_running_cells(tmp_path: Path, capsys: pytest.
                 drill.wait_for(1)
             time.sleep(moment * (during + before * early))
 
-        def run(*words: object, drill: Drill = drill) -> Said:
-            return Said(*drill.run(*words, "--jobs", WORKERS))
+        def run(*words: object, drill: Drill = drill) -> Output:
+            return Output(*drill.run(*words, "--jobs", WORKERS))
 
         rounds.append(kill_once(drill, words, expected, until, run))
     amid = sum(0 < recorded < len(expected) for recorded, _ in rounds)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy.io import wavfile
 
-from tests.grid import say
+from tests.grid import run_command
 
 WORDS = ("red square", "blue square")
 COLOURS = ((220, 20, 30), (20, 30, 220))
@@ -53,13 +53,15 @@ def write_csv(path: Path, rows: list[dict[str, str]]) -> Path:
 def extracted(table: Path, *words: str, name: str = "mine.npz") -> Path:
     """Make a bundle of a table, beside it."""
     output = table.parent / name
-    say("data", "extract", str(table), "--output", str(output), *(words or ENCODERS)).check(0)
+    run_command("data", "extract", str(table), "--output", str(output), *(words or ENCODERS)).check(0)
     return output
 
 
 def refusal(table: Path, *words: str) -> str:
     """Return why no bundle is made of a table."""
-    done = say("data", "extract", str(table), "--output", str(table.parent / "x.npz"), *(words or ENCODERS))
+    done = run_command(
+        "data", "extract", str(table), "--output", str(table.parent / "x.npz"), *(words or ENCODERS)
+    )
     assert (done.status, done.out) == (2, ""), done.out + done.err
     assert "Traceback" not in done.err
     assert not (table.parent / "x.npz").exists()

@@ -17,7 +17,7 @@ from bench.contract import DataError
 from bench.data import load_dataset
 from bench.encoders import read_card, summary_lines
 from tests.encoders.raw import ENCODERS, Rows, arrays, extracted, refusal, write_csv, write_items
-from tests.grid import say
+from tests.grid import run_command
 from tests.wording import mentions
 
 
@@ -173,11 +173,11 @@ def test_a_table_without_training_or_test_rows_is_refused(tmp_path: Path, rows: 
 
 def test_run_and_import_keep_and_state_how_features_were_made(tmp_path: Path, rows: Rows) -> None:
     bundle, copied = extracted(write_csv(tmp_path / "t.csv", rows)), tmp_path / "copied.npz"
-    say("data", "import", bundle, "--output", copied, "--without", "overlap").check(0)
+    run_command("data", "import", bundle, "--output", copied, "--without", "overlap").check(0)
     assert read_card(copied) == read_card(bundle)
     run = ("run", "--methods", "chance", "--results", tmp_path / "results", "--jobs", 0, "--datasets")
     for path in (bundle, copied):
-        say(*run, path).check(0, "tfidf:width=3", "fitted on the training rows", "column 'split'")
+        run_command(*run, path).check(0, "tfidf:width=3", "fitted on the training rows", "column 'split'")
 
 
 def test_numbers_as_labels_keep_their_order(tmp_path: Path, rows: Rows) -> None:

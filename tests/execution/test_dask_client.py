@@ -35,7 +35,7 @@ def cluster(processes: DaskProcesses) -> Iterator[Cluster]:
 @contextmanager
 def connected(processes: DaskProcesses, workers: int, patience: float = 60.0) -> Iterator[Cluster]:
     processes.keep(workers)
-    with open_cluster(processes.address, say=lambda _: None, patience=patience) as cluster:
+    with open_cluster(processes.address, report=lambda _: None, patience=patience) as cluster:
         yield cluster
 
 

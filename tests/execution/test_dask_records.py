@@ -18,7 +18,7 @@ from bench.execution.tasks import Slot, WorkerError
 from bench.records import Store
 from tests.execution.dask_processes import DaskProcesses, dask_processes
 from tests.execution.full_disk import FullDisk
-from tests.grid import FAULTS, Grid, Said, bytes_of, say
+from tests.grid import FAULTS, Grid, Output, bytes_of, run_command
 from tests.wording import mentions
 
 pytest.importorskip("distributed", reason="Dask is not installed: pip install -e '.[dask]'")
@@ -38,9 +38,9 @@ def two_workers(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("processes").keep(2)
 
 
-def run(results: Path, address: str, *words: object, methods: str = "mcca,sm,plain,nan,raises") -> Said:
+def run(results: Path, address: str, *words: object, methods: str = "mcca,sm,plain,nan,raises") -> Output:
     usual = ("run", "--results", results, "--plugin", FAULTS, "--methods", methods)
-    return say(*usual, "--executor", "dask", "--scheduler", address, *words)
+    return run_command(*usual, "--executor", "dask", "--scheduler", address, *words)
 
 
 def local(grid: Grid, methods: str) -> dict[str, tuple[str, list[bytes]]]:
@@ -99,8 +99,8 @@ def test_a_record_that_finds_no_room_here_costs_its_cell_and_the_others_are_reco
     unlucky = next(record.digest for record in grid.store.records() if record.digest in expected)
     with monkeypatch.context() as disk:
         FullDisk(disk, lambda name: name == unlucky)
-        said = run(tmp_path, processes.address, "--datasets", grid.small, methods=methods)
-    said.check(1, "1 disk-full", silent=True)
+        output = run(tmp_path, processes.address, "--datasets", grid.small, methods=methods)
+    output.check(1, "1 disk-full", silent=True)
     assert bytes_of(tmp_path) == {key: value for key, value in expected.items() if key != unlucky}
     assert "1 run now" in run(tmp_path, processes.address, "--datasets", grid.small, methods=methods).out
     assert bytes_of(tmp_path) == expected
@@ -109,9 +109,9 @@ def test_a_record_that_finds_no_room_here_costs_its_cell_and_the_others_are_reco
 def test_a_dry_run_estimates_the_time_on_the_workers(
     grid: Grid, processes: DaskProcesses, tmp_path: Path
 ) -> None:
-    said = run(tmp_path, processes.address, "--datasets", grid.small, "--dry-run", methods="plain,mcca")
-    said.check(0, "2 cells, 2 to run")
-    assert len([line for line in said.out.splitlines() if line.startswith("tcp://127.0.0.1:")]) == 2
+    output = run(tmp_path, processes.address, "--datasets", grid.small, "--dry-run", methods="plain,mcca")
+    output.check(0, "2 cells, 2 to run")
+    assert len([line for line in output.out.splitlines() if line.startswith("tcp://127.0.0.1:")]) == 2
 
 
 def test_without_dask_or_a_scheduler_that_answers_the_run_is_wrong_usage(
@@ -133,9 +133,9 @@ def test_a_cluster_without_workers_is_awaited_and_named(
     grid: Grid, tmp_path: Path, processes: DaskProcesses
 ) -> None:
     with patch("distributed.Client.nthreads", AsyncMock(return_value={})):
-        said = run(tmp_path, processes.address, "--datasets", grid.small, "--patience", 0.01)
-    assert said.status == WorkerError.exit_status == 1
-    note, error = said.err.splitlines()
+        output = run(tmp_path, processes.address, "--datasets", grid.small, "--patience", 0.01)
+    assert output.status == WorkerError.exit_status == 1
+    note, error = output.err.splitlines()
     assert mentions(note, f"note: ... Dask worker ... {processes.address} ... 0.01 s")
     assert mentions(error, f"error: ... Dask worker ... {processes.address} ... 0.01 s")
     assert "run again" in error
@@ -149,8 +149,8 @@ def test_a_worker_without_this_project_is_named(grid: Grid, tmp_path: Path) -> N
     with dask_processes(tmp_path / "dask") as processes:
         processes.worker("a", environment={"PYTHONPATH": str(other.parent)}, cwd=other.parent)
         processes.keep(1)
-        said = run(tmp_path / "r", processes.address, "--datasets", grid.small)
-    said.check(2, "this project ... pip install -e '.[dask]'")
+        output = run(tmp_path / "r", processes.address, "--datasets", grid.small)
+    output.check(2, "this project ... pip install -e '.[dask]'")
 
 
 @pytest.fixture

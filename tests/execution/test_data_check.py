@@ -13,7 +13,7 @@ from bench.contract import UsageError
 from bench.execution import data_check
 from bench.execution.data_check import describe_sources, forget_data
 from bench.experiment.grid import DataSource
-from tests.grid import data_opened_here, only_plugins, say, write_bundle
+from tests.grid import data_opened_here, only_plugins, run_command, write_bundle
 
 LOADER = """
 import os, sys, time
@@ -109,23 +109,23 @@ def test_pipes_devices_and_empty_folders_are_left_out_and_the_others_run(
     given = {**others, f"/dev/fd/{reading}": "a pipe"}
     paths = ",".join([*given, str(write_bundle(tmp_path / "good.npz"))])
     words = ("--methods", "mcca", "--jobs", 0, "--datasets", paths)
-    said = say("run", "--results", tmp_path / "r", *words)
-    said.check(2, "1 cell: 1 done")
+    output = run_command("run", "--results", tmp_path / "r", *words)
+    output.check(2, "1 cell: 1 done")
     os.close(reading)
     os.close(writing)
-    lines = {line.partition(" is left out: ")[0]: line for line in said.err.splitlines()}
+    lines = {line.partition(" is left out: ")[0]: line for line in output.err.splitlines()}
     for path, word in given.items():
-        assert word in lines[f"error: {path}"], said.err
+        assert word in lines[f"error: {path}"], output.err
 
 
 def test_doctor_and_tune_name_each_that_cannot_be_read_and_go_on(
     tmp_path: Path, others: dict[str, str]
 ) -> None:
     good = str(write_bundle(tmp_path / "good.npz"))
-    said = say("data", "doctor", *others, good)
-    said.check(2, *others.values(), "good: complete")
+    output = run_command("data", "doctor", *others, good)
+    output.check(2, *others.values(), "good: complete")
     words = ("--methods", "sm", "--trials", 1, "--datasets", ",".join([*others, good]))
-    tuned = say("tune", "--results", tmp_path / "r", *words)
+    tuned = run_command("tune", "--results", tmp_path / "r", *words)
     tuned.check(2, "sm on", *(f"{path} is left out: " for path in others))
 
 
@@ -137,9 +137,9 @@ def test_a_file_that_is_no_bundle_is_left_out(tmp_path: Path) -> None:
     unreadable.write_bytes(content)
     datasets = ",".join(map(str, [nonsense, unreadable, write_bundle(tmp_path / "good.npz")]))
     words = ("--methods", "mcca", "--jobs", 0, "--datasets", datasets)
-    said = say("run", "--results", tmp_path / "r", *words)
-    said.check(2, "1 cell: 1 done", *(f"error: {path} is left out: " for path in (nonsense, unreadable)))
-    assert "Traceback" not in said.out + said.err
+    output = run_command("run", "--results", tmp_path / "r", *words)
+    output.check(2, "1 cell: 1 done", *(f"error: {path} is left out: " for path in (nonsense, unreadable)))
+    assert "Traceback" not in output.out + output.err
 
 
 def test_a_modality_whose_name_no_record_could_hold_is_left_out(tmp_path: Path) -> None:

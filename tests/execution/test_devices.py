@@ -31,7 +31,7 @@ from bench.execution.local import run_local
 from bench.execution.tasks import Task
 from bench.records import Store
 from tests.execution import work
-from tests.grid import FAULTS, say
+from tests.grid import FAULTS, run_command
 from tests.wording import mentions
 
 GB = 1 << 30
@@ -115,10 +115,10 @@ def test_a_run_on_gpus_pins_each_cell_and_records_its_device(
 ) -> None:
     usual = ["--results", tmp_path / "r", "--plugin", FAULTS, "--datasets", small, "--methods", "pinned"]
     words = ["run", *usual, "--set", "pinned.seconds=0.05", "--seeds", 4, "--devices", "cuda:3,cuda:1"]
-    forecast = say(*words, "--dry-run").out
+    forecast = run_command(*words, "--dry-run").out
     assert mentions(forecast, "cuda:1 ... 2 cells ... 1 slot")
     assert mentions(forecast, "cuda:3 ... 2 cells ... 1 slot")
-    say(*words).check(0, silent=True)
+    run_command(*words).check(0, silent=True)
     store = Store(tmp_path / "r")
     times: dict[str, list[tuple[float, float]]] = {}
     for record in store.records():
@@ -130,11 +130,11 @@ def test_a_run_on_gpus_pins_each_cell_and_records_its_device(
     assert times.keys() == {"'1'", "'3'"}
     for periods in times.values():
         assert all(a[1] <= b[0] or b[1] <= a[0] for a, b in combinations(periods, 2))
-    say(*words).check(0)
+    run_command(*words).check(0)
     assert simulated == [True, True]  # a finished grid needs no list of GPUs
     # Numbers of a GPU are not those of the CPU.
-    say(*words, "--devices", "cpu", "--dry-run").check(0, "4 cells, 4 to run")
-    say(*words, "--devices", "cuda:7").check(2, "device 'cuda:7'")
+    run_command(*words, "--devices", "cpu", "--dry-run").check(0, "4 cells, 4 to run")
+    run_command(*words, "--devices", "cuda:7").check(2, "device 'cuda:7'")
 
 
 @pytest.mark.usefixtures("simulated")
@@ -152,8 +152,8 @@ def test_contradicting_options_for_gpus_are_one_sentence_and_status_2(
     small: Path, tmp_path: Path, words: list[str], key: str
 ) -> None:
     usual = ("--results", tmp_path / "r", "--plugin", FAULTS, "--datasets", small, "--methods", "plain")
-    said = say("run", *usual, *words).check(2, key)
-    assert (said.out, len(said.err.splitlines())) == ("", 1)
+    output = run_command("run", *usual, *words).check(2, key)
+    assert (output.out, len(output.err.splitlines())) == ("", 1)
     assert not (tmp_path / "r" / "runs").exists()
 
 

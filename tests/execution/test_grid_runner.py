@@ -81,9 +81,9 @@ def test_every_cell_of_a_grid_is_recorded_however_the_others_end(
 
 def test_a_grid_with_failures_is_otherwise_complete(grid: Grid) -> None:
     assert len(grid.store.statuses()) == 41
-    assert grid.said.status == 1
+    assert grid.output.status == 1
     counts = "40 cells ... 22 done ... 12 failed ... 4 refused ... 2 skipped ... 40 run"
-    assert mentions(grid.said.out, counts)
+    assert mentions(grid.output.out, counts)
     (leaves,) = [record for record in grid.store.records() if record.identity.method == "leaves"]
     assert "to the real output" in grid.store.log(leaves.digest)
 

@@ -24,7 +24,7 @@ from bench.records import Trial, TrialStore
 from bench.records.trials import Pruner, Sampler
 from tests.documents import ROOT, blocks
 from tests.drill.running import Drill, kill_group
-from tests.grid import cells_of, only_plugins, say, write_bundle
+from tests.grid import cells_of, only_plugins, run_command, write_bundle
 
 CURVES = Path(__file__).with_name("curves.py")
 SPACE = 5 * 7
@@ -167,8 +167,8 @@ def test_a_damaged_journal_is_one_sentence_and_can_be_removed(
     with pytest.raises(DataError, match=r"optuna\.log.*remove"):
         open_journal(journal)
     words = ("tune", "--plugin", CURVES, "--methods", "curves", "--datasets", bundle, "--results", tmp_path)
-    said = say(*words, "--jobs", 0, "--trials", 3, "--sampler", "tpe")
-    assert (said.status, said.err.count("\n")) == (2, 1)
+    output = run_command(*words, "--jobs", 0, "--trials", 3, "--sampler", "tpe")
+    assert (output.status, output.err.count("\n")) == (2, 1)
     journal.unlink()
     assert tune(bundle, tmp_path, Search(3, "tpe")) == (first, 0)
 
@@ -253,11 +253,11 @@ def test_the_command_names_sampler_and_pruner_in_every_trial(bundle: Path, tmp_p
     words = ("tune", "--plugin", CURVES, "--methods", "curves", "--datasets", bundle, "--results", tmp_path)
     search = ("--trials", 6, "--sampler", "tpe", "--pruner", "median")
     table = tmp_path / "all.csv"
-    said = say(*words, *search, "--jobs", 0, "--table", table)
-    said.check(0, "best of 6 trials", silent=True)
+    output = run_command(*words, *search, "--jobs", 0, "--table", table)
+    output.check(0, "best of 6 trials", silent=True)
     assert len(table.read_text().splitlines()) == 7
     assert {(one.sampler, one.pruner) for one in TrialStore(tmp_path).read()} == {("tpe", "median")}
-    assert say(*words, "--sampler", "grid").status == 2
+    assert run_command(*words, "--sampler", "grid").status == 2
 
 
 def test_the_examples_of_the_docs_run(
@@ -270,7 +270,7 @@ def test_the_examples_of_the_docs_run(
     for words in (("gmlda,", ""), ("emoji", str(bundle)), ("--trials 8", "--trials 2 --jobs 0")):
         commands = commands.replace(*words)
     for line in commands.splitlines():
-        say(*line.split()[3:]).check(0, "best of 2 trials", silent=True)
+        run_command(*line.split()[3:]).check(0, "best of 2 trials", silent=True)
     capsys.readouterr()
     exec(program, {})
     printed = [line.partition(")")[0] for line in capsys.readouterr().out.splitlines()]

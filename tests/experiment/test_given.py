@@ -12,7 +12,7 @@ import bench
 from bench.records.schema import GIVEN, Record
 from bench.records.store import Store
 from tests.experiment.running import done
-from tests.grid import say
+from tests.grid import run_command
 from tests.wording import mentions
 
 NAMES = ("image", "text")
@@ -45,8 +45,8 @@ def test_embeddings_and_similarities_are_rows_like_any_method_but_say_what_is_un
     words = ["--embeddings", f"E={tmp_path / 'rows.npz'}", "--embeddings", f"S={tmp_path / 'matrix.npz'}"]
     where = ["--results", tmp_path / "results"]
     run = ["run", *("--datasets", small, "--similarity", "euclidean", "--protocols", "recall@1"), *where]
-    say(*run, *words, "--methods", "sm").check(0, "3 done")
-    say(*run, *words, "--methods", "sm").check(0, "0 run now")
+    run_command(*run, *words, "--methods", "sm").check(0, "3 done")
+    run_command(*run, *words, "--methods", "sm").check(0, "0 run now")
     found = records_of(tmp_path / "results")
     for protocol in ("map@all", "recall@1"):
         rows, matrix = (values_of(found[name], protocol) for name in "ES")
@@ -55,14 +55,16 @@ def test_embeddings_and_similarities_are_rows_like_any_method_but_say_what_is_un
     assert (record.identity.code, len(record.identity.file_sha256)) == (GIVEN, 64)
     assert record.identity.harness == found["sm"].identity.harness
     assert (result.pairing, result.rows["text"].train, result.snapshot_error) == ("unknown", 0, "")
-    say("why", "E", "small", *where).check(0, "not trained here", 'selection: "unknown"', "--embeddings E=")
-    say("report", *where, "--reports", tmp_path / "reports", "--only", "tables").check(0)
+    run_command("why", "E", "small", *where).check(
+        0, "not trained here", 'selection: "unknown"', "--embeddings E="
+    )
+    run_command("report", *where, "--reports", tmp_path / "reports", "--only", "tables").check(0)
     printed = f"{values_of(found['S'])[0]:.4f}"
     table = next((tmp_path / "reports" / "tables").glob("small*map@all*.md")).read_text()
     assert "E (not trained here)" in table
     assert record.identity.file_sha256 in table
-    say("verify", *where, "--cells", "9").check(0, "3 of 3 agree")
-    say("explain", "S", "small", *where, "--printed", printed).check(0, "the same numbers", "map@all")
+    run_command("verify", *where, "--cells", "9").check(0, "3 of 3 agree")
+    run_command("explain", "S", "small", *where, "--printed", printed).check(0, "the same numbers", "map@all")
 
 
 def test_several_files_of_a_name_are_the_seeds_of_one_row(
@@ -75,19 +77,19 @@ def test_several_files_of_a_name_are_the_seeds_of_one_row(
         words += ["--embeddings", f"E={tmp_path / f'{seed}.npz'}"]
     where = ["--results", tmp_path / "r"]
     run = ["run", "--datasets", small, *words, *where]
-    said = say(*run, "--methods", "chance", "--seeds", 3).check(0, "6 done")
-    assert "--seeds" not in said.out + said.err
+    output = run_command(*run, "--methods", "chance", "--seeds", 3).check(0, "6 done")
+    assert "--seeds" not in output.out + output.err
     found = [record for record in Store(tmp_path / "r").records() if record.identity.method == "E"]
     assert {record.identity.seed for record in found} == {0, 1, 2}
     assert len({record.identity.file_sha256 for record in found}) == 1
     assert len({tuple(values_of(record)) for record in found}) == 3
     frame = bench.results(tmp_path / "r").query("method == 'E' and protocol == 'map@all'")
     assert (frame["label"].nunique(), frame["seed"].nunique()) == (1, 3)
-    say("verify", *where, "--cells", "9").check(0, "6 of 6 agree")
-    say("run", *words, *where).check(2, "--datasets")
-    say(*run, *words[:2]).check(2, "not all different")
+    run_command("verify", *where, "--cells", "9").check(0, "6 of 6 agree")
+    run_command("run", *words, *where).check(2, "--datasets")
+    run_command(*run, *words[:2]).check(2, "not all different")
     np.savez(tmp_path / "3.npz", image_text=np.ones((30, 30)))
-    say(*run, "--embeddings", f"E={tmp_path / '3.npz'}").check(2, "different kinds")
+    run_command(*run, "--embeddings", f"E={tmp_path / '3.npz'}").check(2, "different kinds")
 
 
 def test_a_file_with_labels_is_a_dataset_by_itself_and_explain_finds_the_convention(
@@ -96,7 +98,7 @@ def test_a_file_with_labels_is_a_dataset_by_itself_and_explain_finds_the_convent
     ids: dict[str, Any] = {f"{name}_ids": np.arange(30) for name in NAMES}
     np.savez(tmp_path / "mine.npz", **arrays, **ids)
     given = "--embeddings", f"E={tmp_path / 'mine.npz'}"
-    say("run", *given, "--protocols", "medr", "--results", tmp_path).check(0)
+    run_command("run", *given, "--protocols", "medr", "--results", tmp_path).check(0)
     record = records_of(tmp_path)["E"]
     assert (record.identity.dataset, record.identity.fingerprint) == ("mine", record.identity.file_sha256)
     assert min(values_of(record, "medr")) >= 1
@@ -105,8 +107,10 @@ def test_a_file_with_labels_is_a_dataset_by_itself_and_explain_finds_the_convent
     labels = {key: value for key, value in arrays.items() if key.endswith("_labels")}
     np.savez(tmp_path / "matrix.npz", image_text=matrix, **labels, **ids)
     printed = 100 * float((matrix.argmax(axis=1) == np.arange(30)).mean())
-    said = say("explain", "--embeddings", tmp_path / "matrix.npz", "--cutoffs", "1", "--printed", printed)
-    said.check(0, "image with text: 30 x 30", "recall@1", "image→text")
+    output = run_command(
+        "explain", "--embeddings", tmp_path / "matrix.npz", "--cutoffs", "1", "--printed", printed
+    )
+    output.check(0, "image with text: 30 x 30", "recall@1", "image→text")
 
 
 def test_a_gallery_split_needs_its_rows_too(small: Path, arrays: Arrays, tmp_path: Path) -> None:
@@ -125,8 +129,8 @@ def test_a_gallery_split_needs_its_rows_too(small: Path, arrays: Arrays, tmp_pat
         np.savez(tmp_path / f"{name}.npz", **parts)
     words = [f"{row}={tmp_path / row}.npz" for row in ("rows", "matrix", "lacks")]
     run = ["run", "--datasets", tmp_path / "with.npz", "--similarity", "dot", "--results", tmp_path / "r"]
-    said = say(*run, *(part for word in words for part in ("--embeddings", word)))
-    said.check(1, "2 done", "gallery_image")
+    output = run_command(*run, *(part for word in words for part in ("--embeddings", word)))
+    output.check(1, "2 done", "gallery_image")
     records = records_of(tmp_path / "r")
     of_rows, of_matrix = (values_of(records[name], "map@all/gallery") for name in ("rows", "matrix"))
     assert len(of_rows) == 2
@@ -151,9 +155,9 @@ def test_a_file_that_is_not_of_the_test_rows_costs_itself_one_sentence(
     np.savez(tmp_path / "bad.npz", **content)
     np.savez(tmp_path / "good.npz", **arrays)
     files = ["--embeddings", f"bad={tmp_path / 'bad.npz'}", "--embeddings", f"good={tmp_path / 'good.npz'}"]
-    said = say("run", "--datasets", small, *files, "--results", tmp_path / "results")
-    said.check(said.status or 1, words)
-    assert "Traceback" not in said.out + said.err
+    output = run_command("run", "--datasets", small, *files, "--results", tmp_path / "results")
+    output.check(output.status or 1, words)
+    assert "Traceback" not in output.out + output.err
     assert records_of(tmp_path / "results")["good"].status == "done"
 
 
@@ -171,9 +175,9 @@ def test_labels_in_a_file_may_be_written_otherwise_than_in_the_dataset(
     for dataset, labels in ((small, one_hot), (tmp_path / "several.npz", unused)):
         np.savez(tmp_path / "e.npz", **(arrays | labels))
         run = ["run", "--datasets", dataset, "--results", tmp_path / "r"]
-        say(*run, "--embeddings", f"E={tmp_path / 'e.npz'}").check(0, "1 done")
+        run_command(*run, "--embeddings", f"E={tmp_path / 'e.npz'}").check(0, "1 done")
         np.savez(tmp_path / "e.npz", **(arrays | {key: values[::-1] for key, values in labels.items()}))
-        say(*run, "--embeddings", f"E={tmp_path / 'e.npz'}").check(1, "labels are not those")
+        run_command(*run, "--embeddings", f"E={tmp_path / 'e.npz'}").check(1, "labels are not those")
 
 
 def test_a_corrected_file_is_a_row_beside_the_earlier_one(
@@ -182,14 +186,14 @@ def test_a_corrected_file_is_a_row_beside_the_earlier_one(
     for number, rows in enumerate((arrays["image"][::-1], arrays["image"])):
         np.savez(tmp_path / "mine.npz", **{**arrays, "image": rows})
         run = "run", "--datasets", small, "--embeddings", f"E={tmp_path / 'mine.npz'}", "--results", tmp_path
-        say(*run).check(0, "1 done")
+        run_command(*run).check(0, "1 done")
         assert len(Store(tmp_path).statuses()) == number + 1
-    say("why", "E", "small", "--results", tmp_path).check(0, "E (not trained here) [file ")
+    run_command("why", "E", "small", "--results", tmp_path).check(0, "E (not trained here) [file ")
 
 
 @pytest.mark.parametrize("word", ["mine.npz", "drcl=mine.npz", "=mine.npz", "a/b=mine.npz"])
 def test_a_row_needs_a_name_that_no_method_has(word: str, tmp_path: Path) -> None:
-    say("run", "--embeddings", word, "--results", tmp_path).check(2, "--embeddings")
+    run_command("run", "--embeddings", word, "--results", tmp_path).check(2, "--embeddings")
 
 
 def test_what_cannot_be_done_to_given_embeddings_is_not_left_out_silently(
@@ -200,11 +204,11 @@ def test_what_cannot_be_done_to_given_embeddings_is_not_left_out_silently(
     run = ["run", "--datasets", small, *given, "--results", tmp_path / "r"]
     for methods in ([], ["--methods", "chance"]):
         for condition in ("label-noise@.4", "clean,unpaired@1", "feature-noise@.5"):
-            said = say(*run, *methods, "--conditions", condition)
-            assert "Traceback" not in said.check(2, "--conditions", "cannot be checked").err
-    say(*run, "--seeds", 3).check(2, "--seeds", "files of a row")
+            output = run_command(*run, *methods, "--conditions", condition)
+            assert "Traceback" not in output.check(2, "--conditions", "cannot be checked").err
+    run_command(*run, "--seeds", 3).check(2, "--seeds", "files of a row")
     assert not (tmp_path / "r").exists()
-    mixed = say(*run, "--methods", "chance", "--seeds", 2, "--conditions", "clean").check(0, "3 done")
+    mixed = run_command(*run, "--methods", "chance", "--seeds", 2, "--conditions", "clean").check(0, "3 done")
     assert mentions(mixed.out, "--seeds ... E")
     made = {(record.identity.method, record.identity.seed) for record in Store(tmp_path / "r").records()}
     assert made == {("E", 0), ("chance", 0), ("chance", 1)}

@@ -21,7 +21,7 @@ from bench.records.models import ARRAYS, CARD, ModelCard
 from bench.records.schema import Record, Series
 from bench.records.store import Store
 from tests.experiment.running import done
-from tests.grid import Said, only_plugins, say, write_bundle
+from tests.grid import Output, only_plugins, run_command, write_bundle
 
 PLUGIN = Path(__file__).with_name("evaluated.py")
 METHODS = "mcca,sm,chance,mrl,drcl,mars,drsl,dccae"
@@ -32,7 +32,7 @@ class Kept(NamedTuple):
 
     results: Path
     bundle: Path
-    said: Said
+    output: Output
 
     @property
     def store(self) -> Store:
@@ -45,19 +45,19 @@ class Kept(NamedTuple):
         return self.store.models.root / self.record(method).digest
 
 
-def run(results: Path, bundle: Path, methods: str, *words: object) -> Said:
+def run(results: Path, bundle: Path, methods: str, *words: object) -> Output:
     small = ["*.epochs=2", "*.hidden=[16]", "*.dim=8", "*.spl_epochs=2"]
     given = [word for setting in small for word in ("--set", setting)]
     chosen = ("--methods", methods, "--datasets", bundle, "--seeds", 1, "--jobs", 0)
-    return say("run", "--results", results, "--plugin", PLUGIN, *chosen, *given, *words)
+    return run_command("run", "--results", results, "--plugin", PLUGIN, *chosen, *given, *words)
 
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     folder = tmp_path_factory.mktemp("kept")
     bundle = write_bundle(folder / "small.npz", rows=120)
-    said = run(folder / "results", bundle, f"{METHODS},forgets,silent", "--keep-models")
-    return Kept(folder / "results", bundle, said)
+    output = run(folder / "results", bundle, f"{METHODS},forgets,silent", "--keep-models")
+    return Kept(folder / "results", bundle, output)
 
 
 @pytest.fixture(autouse=True)
@@ -84,14 +84,14 @@ def test_the_run_states_how_many_models_it_kept_and_why_not_all(kept: Kept) -> N
     count = len(METHODS.split(","))
     size = sum(card.size for _, card in kept.store.models.cards() if isinstance(card, ModelCard))
     total = f"stored models: {count}, {size / 1000:.1f} kB"
-    kept.said.check(0, total, "model: ... forgets", "stored_state")
+    kept.output.check(0, total, "model: ... forgets", "stored_state")
     for *words, title in (
         ("results", "stored model"),
         ("status", "stored model"),
         ("why", "mcca", "small", "Stored model"),
     ):
         plugin = () if words == ["results"] else ("--plugin", PLUGIN)
-        say(*words, "--results", kept.results, *plugin).check(0, title, "kB")
+        run_command(*words, "--results", kept.results, *plugin).check(0, title, "kB")
     for method, reason in (("forgets", "gives other results"), ("silent", "does not define stored_state")):
         record = kept.record(method)
         card = kept.store.models.card(record.digest)
@@ -144,14 +144,14 @@ def test_finished_cells_without_a_model_are_run_again_for_it_once(kept: Kept, tm
 
 def test_models_merge_with_their_records(kept: Kept, tmp_path: Path) -> None:
     count = len(METHODS.split(",")) + 2
-    said = say("merge", kept.results, "--results", tmp_path)
-    said.check(0, f"{count} records", f"{count} models in {kept.results}: {count} copied")
+    output = run_command("merge", kept.results, "--results", tmp_path)
+    output.check(0, f"{count} records", f"{count} models in {kept.results}: {count} copied")
     assert _content(tmp_path / "models") == _content(kept.results / "models")
     shutil.rmtree(tmp_path / "models")
-    say("merge", kept.results, "--results", tmp_path).check(0, "known already", f"{count} copied")
+    run_command("merge", kept.results, "--results", tmp_path).check(0, "known already", f"{count} copied")
     path = tmp_path / "models" / kept.record("mcca").digest / ARRAYS
     path.write_bytes(path.read_bytes()[:-1])
-    say("merge", kept.results, "--results", tmp_path).check(0, "1 copied")
+    run_command("merge", kept.results, "--results", tmp_path).check(0, "1 copied")
 
 
 def _content(folder: Path) -> dict[str, bytes]:
@@ -248,15 +248,15 @@ def test_a_model_is_verified_without_training(
 ) -> None:
     monkeypatch.setattr("bench.experiment.cell.fit", None)  # nothing is fitted
     verify, count = ("verify", "--plugin", PLUGIN, "--models", "--cells", 20), len(METHODS.split(","))
-    said = say(*verify, "--results", kept.results)
-    said.check(1, "forgets", "not checked", f"{count} of {count + 2} agree")
-    assert said.out.count("the same bytes") == count
+    output = run_command(*verify, "--results", kept.results)
+    output.check(1, "forgets", "not checked", f"{count} of {count + 2} agree")
+    assert output.out.count("the same bytes") == count
     copied, digest = shutil.copytree(kept.results, tmp_path / "copied"), kept.record("mcca").digest
-    say(*verify, digest[:8], "--results", copied).check(0, "1 of 1 finished cells", "the same bytes")
+    run_command(*verify, digest[:8], "--results", copied).check(0, "1 of 1 finished cells", "the same bytes")
     folder = copied / "models" / digest
     state = dict(load_file(folder / ARRAYS))
     content = save({**state, "image/weights": -state["image/weights"]})
     (folder / ARRAYS).write_bytes(content)
     _edit(_set("arrays", {"sha256": sha256(content).hexdigest(), "size": len(content)}))(folder)
-    say(*verify, digest[:8], "--results", copied).check(1, "DRIFT", "0 of 1 agree")
-    say(*verify, "123456", "--results", copied).check(2, "no record")
+    run_command(*verify, digest[:8], "--results", copied).check(1, "DRIFT", "0 of 1 agree")
+    run_command(*verify, "123456", "--results", copied).check(2, "no record")

@@ -14,16 +14,16 @@ import pytest
 from bench.experiment.grid import Cell, Request, describe_data, plan
 from bench.experiment.run_context import RunContext, command_for
 from bench.records import Store
-from tests.grid import FAULTS, Grid, cells_of, only_plugins, say, write_bundle
+from tests.grid import FAULTS, Grid, cells_of, only_plugins, run_command, write_bundle
 
 
 def planned_again(command: str, tmp_path: Path) -> tuple[int, str]:
     """Return what the command would run, without running it."""
     words = shlex.split(command)
     assert words[:3] == ["python", "-m", "bench"]
-    said = say(*words[3:], "--dry-run", "--results", tmp_path / "nothing")
+    output = run_command(*words[3:], "--dry-run", "--results", tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
-    return said.status, said.out
+    return output.status, output.out
 
 
 def test_every_record_of_a_grid_can_be_made_again_by_its_command(grid: Grid, tmp_path: Path) -> None:

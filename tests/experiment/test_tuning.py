@@ -25,7 +25,7 @@ from bench.experiment.tuning import Search, Tried, draw_changes, run_trial, tria
 from bench.records import StoreError, Trial, TrialStore
 from bench.records.trials import Sampler
 from tests.drill.running import BREAKING, Drill
-from tests.grid import cells_of, only_plugins, say, write_bundle
+from tests.grid import cells_of, only_plugins, run_command, write_bundle
 from tests.records.making import raising
 from tests.wording import mentions
 
@@ -161,7 +161,9 @@ def test_a_full_disk_under_the_trials_is_one_sentence(
 
 def test_a_folder_that_cannot_be_made_is_wrong_usage(small: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    tuning = say("tune", "--methods", "sm", "--datasets", small, "--results", tmp_path / "file" / "results")
+    tuning = run_command(
+        "tune", "--methods", "sm", "--datasets", small, "--results", tmp_path / "file" / "results"
+    )
     tuning.check(2)
     assert "file" in tuning.err
 
@@ -224,7 +226,7 @@ def test_the_command_prints_the_best_of_equal_budgets_and_report_shows_them(
     small: Path, tmp_path: Path
 ) -> None:
     words, table = ("--datasets", small, "--results", tmp_path), tmp_path / "all.csv"
-    tuned = say("tune", "--methods", "mcca,sm", *words, "--trials", 3, "--table", table)
+    tuned = run_command("tune", "--methods", "mcca,sm", *words, "--trials", 3, "--table", table)
     printed = tuned.check(0, f"mcca on {small}: best of 3 trials").out
     assert printed.count("best of 3 trials") == 2
     offered = yaml.safe_load(
@@ -239,9 +241,9 @@ def test_the_command_prints_the_best_of_equal_budgets_and_report_shows_them(
     values = [float(row["validation_map"]) for row in rows[:3]]
     assert values == sorted(values, reverse=True)
 
-    say("run", "--methods", "mcca", *words).check(0)
+    run_command("run", "--methods", "mcca", *words).check(0)
     reports = tmp_path / "reports"
-    say("report", "--results", tmp_path, "--reports", reports, "--only", "tables").check(0)
+    run_command("report", "--results", tmp_path, "--reports", reports, "--only", "tables").check(0)
     page = (reports / "tuning" / "trials.md").read_text(encoding="utf-8")
     assert "| MCCA " in page
     assert f"{values[0]:.4f}" in page
@@ -251,4 +253,4 @@ def test_the_command_prints_the_best_of_equal_budgets_and_report_shows_them(
 
 def test_without_a_trial_that_succeeds_the_command_says_why(small: Path, tmp_path: Path) -> None:
     words = ("tune", "--methods", "dccae", "--datasets", small, "--trials", "1", "--timeout", "0.001")
-    say(*words, "--results", tmp_path, "--jobs", 0).check(1, "trial ... 1 ... timeout")
+    run_command(*words, "--results", tmp_path, "--jobs", 0).check(1, "trial ... 1 ... timeout")

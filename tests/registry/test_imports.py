@@ -13,7 +13,7 @@ import pytest
 from bench import registry
 from bench.contract import PluginError, UsageError
 from bench.registry import imports
-from tests.grid import say, write_bundle
+from tests.grid import run_command, write_bundle
 from tests.registry.conftest import ASK, COMPUTED, METHOD, Writer
 from tests.wording import mentions
 
@@ -154,7 +154,7 @@ def test_a_command_leaves_such_a_method_out_and_ends_with_2(
     file.write_text(f"import os, sys\n{when}os._exit(0)\n{text}")
     data, results = write_bundle(tmp_path / "small.npz"), tmp_path / "results"
     words = ["--methods", "ending,chance", "--datasets", data, "--plugin", file, "--results", results]
-    done = say(command, *words, "--jobs", 1 if when else 0)
+    done = run_command(command, *words, "--jobs", 1 if when else 0)
     done.check(2, "ending is left out", "ending.py" if not when else "the method ending")
     kept = results / {"run": "runs", "tune": "trials"}[command]
     assert len([path for path in kept.iterdir() if path.is_dir() or path.suffix == ".json"]) == 1

@@ -126,15 +126,15 @@ def test_lines_have_the_scale_of_their_values_and_ticks_at_them(
         assert len(usual) == (0.1 in values)
 
 
-@pytest.mark.parametrize(("seeds", "said"), [(1, "1 seed"), (2, "2 seeds")])
-def test_captions_say_how_many_seeds_there_are_and_what_error_bars_are(seeds: int, said: str) -> None:
+@pytest.mark.parametrize(("seeds", "output"), [(1, "1 seed"), (2, "2 seeds")])
+def test_captions_say_how_many_seeds_there_are_and_what_error_bars_are(seeds: int, output: str) -> None:
     shelf = Shelf()
     for alpha, seed in product((0.1, 1.0, 10.0), range(seeds)):
         add(shelf, 0.5 + seed / 10, alpha=alpha, seed=seed)
     curve, *_ = setting_figures(report_data(shelf))
     parts, *_ = variant_figures(report_data(ablated(seeds=seeds)))
     for picture in (curve, parts):
-        assert re.search(rf"\b{said}\b", picture.caption)
+        assert re.search(rf"\b{output}\b", picture.caption)
         assert ("Error bars: deviation over seeds" in picture.caption) is (seeds > 1)
 
 

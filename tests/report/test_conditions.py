@@ -183,10 +183,10 @@ def test_the_figure_names_the_method_of_the_best_mean_also_where_lower_is_better
 
 
 @pytest.mark.parametrize(
-    ("spread", "seeds", "said"), [(0.0, 1, ""), (0.001, 2, "t interval"), (0.1, 2, "cut off")]
+    ("spread", "seeds", "output"), [(0.0, 1, ""), (0.001, 2, "t interval"), (0.1, 2, "cut off")]
 )
 def test_the_caption_says_what_the_bands_are_and_whether_the_axis_cuts_them(
-    spread: float, seeds: int, said: str
+    spread: float, seeds: int, output: str
 ) -> None:
     shelf = Shelf()
     for seed, (condition, value) in product(
@@ -195,7 +195,7 @@ def test_the_caption_says_what_the_bands_are_and_whether_the_axis_cuts_them(
         _add(shelf, value + spread * seed, "drcl", seed, condition)
     (caption,) = [one.caption for one in figures_of(figures(_data(shelf))) if "Curves" in one.alt]
     assert f" and {seeds} seed{'s' * (seeds > 1)}, by nominal level" in caption
-    assert ("t interval" in caption, "cut off" in caption) == (bool(said), said == "cut off")
+    assert ("t interval" in caption, "cut off" in caption) == (bool(output), output == "cut off")
 
 
 def test_a_figure_of_many_methods_has_a_panel_for_each_and_clean_cells_alone_have_no_figure() -> None:

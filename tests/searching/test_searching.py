@@ -24,7 +24,7 @@ from bench.records.store import Store
 from bench.searching import Searcher, index
 from bench.searching.index import FaissIndex, exact, recall
 from bench.searching.searcher import encoded
-from tests.grid import only_plugins, say, write_bundle
+from tests.grid import only_plugins, run_command, write_bundle
 
 
 class Letters(Encoder[str]):
@@ -49,7 +49,7 @@ class Kept:
         self.test = bench.load_dataset(self.bundle).test
         run = ("run", "--datasets", self.bundle, "--methods", "mrl,drsl", "--results", self.results)
         small = ("--set", "*.epochs=2", "--set", "*.hidden=[16]", "--set", "*.dim=8", "--seeds", 1)
-        say(*run, *small, "--keep-models").check(0)
+        run_command(*run, *small, "--keep-models").check(0)
         self.digests = {one.identity.method: one.digest for one in Store(self.results).records()}
 
 
@@ -68,7 +68,7 @@ def letters(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_embed_writes_what_the_model_embeds(kept: Kept, tmp_path: Path, ending: str) -> None:
     output, digest = tmp_path / f"embedded{ending}", kept.digests["mrl"]
     words = ("embed", digest[:8], "--results", kept.results, "--modality", "image", "--output", output)
-    say(*words, "--features", kept.bundle, "--key", "test_image").check(0, "30 rows of image ... 8")
+    run_command(*words, "--features", kept.bundle, "--key", "test_image").check(0, "30 rows of image ... 8")
     expected = load_method(digest, kept.results).embed("image", kept.test["image"].features)
     if ending == ".h5":
         with h5py.File(output) as file:
@@ -88,7 +88,7 @@ def test_embed_refuses_wrong_options(kept: Kept) -> None:
         ("image", ("absent.npz", "--output", "e.npz"), "absent.npz"),
         ("sound", (kept.bundle, "--output", "e.npz"), "unknown modality"),
     ):
-        say(*embed, *words, "--modality", modality).check(2, reason)
+        run_command(*embed, *words, "--modality", modality).check(2, reason)
 
 
 @pytest.mark.parametrize("method", ["mrl", "drsl"])
@@ -110,7 +110,7 @@ def test_a_text_is_encoded_as_the_features_were(kept: Kept, letters: None) -> No
     features = Letters().encode([text])[0]
     assert searcher.search(text).hits == searcher.search(features, "text").hits
     assert searcher.search(text).modality == "text"
-    found = say("search", kept.digests["mrl"], text, "--results", kept.results, "--top", 2)
+    found = run_command("search", kept.digests["mrl"], text, "--results", kept.results, "--top", 2)
     found.check(0, "'a bad cab' (text) ... 30 image items ... test rows of small", "exact")
 
 
@@ -118,30 +118,30 @@ def test_an_encoder_in_a_file_encodes_queries_beside_a_file_with_a_method(kept: 
     head = "import numpy as np\nfrom collections.abc import Sequence\n"
     head += "from bench.encoders import Encoder, EncoderCard, Features\n\n\n"
     (tmp_path / "letters.py").write_text(head + inspect.getsource(Letters))
-    say("new", "method", "mine", "--folder", tmp_path).check(0)
+    run_command("new", "method", "mine", "--folder", tmp_path).check(0)
     search = ("search", kept.digests["mrl"], "a bad cab", "--results", kept.results)
     with only_plugins():
         plugins = ("--plugin", tmp_path / "mine.py", "--plugin", tmp_path / "letters.py")
-        say(*search, *plugins).check(0, "'a bad cab' (text) ... 30 image items")
+        run_command(*search, *plugins).check(0, "'a bad cab' (text) ... 30 image items")
     with only_plugins():
-        say(*search, "--plugin", tmp_path / "mine.py").check(2, "encoder 'letters'")
+        run_command(*search, "--plugin", tmp_path / "mine.py").check(2, "encoder 'letters'")
 
 
 def test_queries_that_cannot_be_encoded_alike_are_refused(
     kept: Kept, letters: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     search = ("search", kept.digests["mrl"], "--results", kept.results)
-    say(*search, "--file", tmp_path / "a.png").check(2, "a.png")
+    run_command(*search, "--file", tmp_path / "a.png").check(2, "a.png")
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
-    say(*search, "--file", tmp_path / "a.png").check(2, "image encoder")
+    run_command(*search, "--file", tmp_path / "a.png").check(2, "image encoder")
     monkeypatch.setattr(Letters, "checksum", lambda self: "f" * 64)
-    say(*search, "a bad cab").check(2, "letters ... weights ... ffffffffffff")
+    run_command(*search, "a bad cab").check(2, "letters ... weights ... ffffffffffff")
     monkeypatch.undo()
-    say(*search, "a bad cab").check(2, "encoder 'letters' ... text")
-    say(*search).check(2, "one query")
-    say(*search, "--row", 30).check(2, "no 30")
-    say(*search, "--row", 1, "--in", "sound").check(2, "modality 'sound'")
-    say("search", "00000000", "x", "--results", kept.results).check(2, "00000000", "--keep-models")
+    run_command(*search, "a bad cab").check(2, "encoder 'letters' ... text")
+    run_command(*search).check(2, "one query")
+    run_command(*search, "--row", 30).check(2, "no 30")
+    run_command(*search, "--row", 1, "--in", "sound").check(2, "modality 'sound'")
+    run_command("search", "00000000", "x", "--results", kept.results).check(2, "00000000", "--keep-models")
 
 
 def test_a_file_is_a_picture_or_a_sound_by_its_content(kept: Kept, tmp_path: Path) -> None:
@@ -226,9 +226,9 @@ def test_recall_counts_equally_near_items_whichever_of_them_were_found(similarit
 
 def test_the_command_states_the_recall_of_an_index(kept: Kept) -> None:
     search = ("search", kept.digests["mrl"], "--results", kept.results, "--row", 0, "--way", "faiss")
-    say("search", kept.digests["drsl"], *search[2:]).check(2, "DRSL ... similarity")
+    run_command("search", kept.digests["drsl"], *search[2:]).check(2, "DRSL ... similarity")
     pytest.importorskip("faiss", reason="FAISS is not installed: pip install -e '.[search]'")
-    say(*search).check(0, "FAISS, inverted file ... 1 cells", "recall@10 ... 1.000 ... 30 image")
+    run_command(*search).check(0, "FAISS, inverted file ... 1 cells", "recall@10 ... 1.000 ... 30 image")
 
 
 def test_without_faiss_an_index_is_refused_and_large_galleries_are_searched_exactly(
