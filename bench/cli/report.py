@@ -68,9 +68,8 @@ def command(
         every_pair=all_pairs,
     )
     files = write_report(data, reports, parts=only or PARTS, documents=fill)
-    notes = [f"note: {sentence}" for sentence in stale]
-    count = counted(len(sound.records), "record")
-    print_lines(*notes, f"{counted(len(files), 'file')} from {count}; read {files[0]}")
+    count = f"{counted(len(files), 'file')} from {counted(len(sound.records), 'record')}"
+    print_lines(*(f"note: {sentence}" for sentence in stale), f"{count}; read {files[0]}")
     return int(bool(data.problems))
 
 
