@@ -76,7 +76,7 @@ def fitted(method: Any, split: Any = PAIRS) -> Any:
     return method
 
 
-def test_the_front_door_gives_the_same_bytes_as_stages_put_together_by_hand() -> None:
+def test_build_encode_and_loss_give_the_same_bytes_as_stages_put_together_by_hand() -> None:
     front, back = fitted(Smallest()), fitted(InStages())
     for name, part in PAIRS.items():
         assert_array_equal(front.embed(name, part.features), back.embed(name, part.features))
