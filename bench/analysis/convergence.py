@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeGuard
 
 from bench.analysis.groups import Data, RowGroup
 from bench.analysis.results import Results
@@ -20,6 +20,7 @@ _SHOWN: Final = ("train_loss", "loss", "validation_loss", "validation_map", "ora
 """Beginnings of the columns that tell how training went; not parts of losses, nor single directions."""
 
 Trace = Sequence[Mapping[str, object]]
+_LARGEST: Final = 1e300  # of a number whose sum with some others is finite
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,21 @@ def _curve(group: RowGroup, trace: Callable[[str], Trace]) -> Curve | None:
         epochs = [
             (float(value), [part for name, part in row.items() if name.startswith("train_loss")])
             for row in rows
-            if isinstance(value := row.get("validation_map"), int | float)
+            if _is_usable(value := row.get("validation_map"))
         ]
         if epochs:
             parts = [[each for each in part if isinstance(each, int | float)] for _, part in epochs]
-            losses.append([math.fsum(part) for part in parts] if all(parts) else [])
+            sums = [math.fsum(part) if all(map(_is_usable, part)) else math.nan for part in parts]
+            losses.append(sums if all(parts) else [])
             values.append([value for value, _ in epochs])
     if not values:
         return None
     return Curve(group.key.method, group.label, len(values), _mean(values), _mean(losses), group.usual)
+
+
+def _is_usable(value: object) -> TypeGuard[int | float]:
+    """Return whether a value of a trace is a number that can be summed; those of a diverged loss are not."""
+    return isinstance(value, int | float) and -_LARGEST <= value <= _LARGEST
 
 
 def _mean(series: Sequence[Sequence[float]]) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,8 +95,10 @@ def sorted_values(values: Iterable[Any]) -> list[Any]:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a setting's value is a number; True and False are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Return whether a setting's value is a number that a float can hold; True and False are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, float) or abs(value) <= sys.float_info.max
 
 
 def is_geometric(values: Sequence[Any]) -> bool:

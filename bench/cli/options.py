@@ -8,6 +8,7 @@ positional. A parameter whose type is a dataclass is a group: its fields are opt
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import math
@@ -54,13 +55,18 @@ class FilePath(click.Path):
         self.variable = variable
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path; a usage error if it is too long, or of another kind."""
+        """Return the path; a usage error if it is too long, a loop of links, or of another kind."""
         name = os.fsencode(value)
         if not name:  # `Path` takes it for the current folder
             self.fail("the path is empty", param, ctx)
         if len(name) > _LONGEST_PATH or any(len(part) > _LONGEST_NAME for part in name.split(b"/")):
             allowed = f"{_LONGEST_PATH}, and {_LONGEST_NAME} for each name in it"
             self.fail(f"a path of {len(name)} bytes; allowed are at most {allowed}", param, ctx)
+        try:
+            Path(value).stat()
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                self.fail(f"{value!r} leads through a loop of symbolic links", param, ctx)
         return super().convert(value, param, ctx)
 
 

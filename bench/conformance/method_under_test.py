@@ -66,7 +66,7 @@ class Check:
             return Outcome(self, "failed", str(error))
         except NotApplicable as error:
             return Outcome(self, "skipped", str(error))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return Outcome(self, "failed", f"unexpectedly raised {in_a_line(error, cls)}")
         return Outcome(self, "passed")
 
@@ -106,7 +106,7 @@ class Fitted:
         """
         try:
             rows = self.method.embed(name, features)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             shape = f"{features.dtype} features {features.shape}"
             raise Broken(f"embed({name!r}, {shape}) raised {in_a_line(error, type(self.method))}") from error
         if not isinstance(rows, np.ndarray):
@@ -123,7 +123,7 @@ class Fitted:
         (query, left), (gallery, right) = reversed(pair) if reverse else pair
         try:
             return np.asarray(self.method.similarity(query, left.features, gallery, right.features))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise Broken(f"similarity raised {in_a_line(error, type(self.method))}") from error
 
 
@@ -183,7 +183,7 @@ class MethodUnderTest:
             prepared.method.fit(prepared.train, prepared.dataset.validation, prepared.context)
         except Unsupported as error:
             raise NotApplicable(f"fit declined: {error}") from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise Broken(f"fit raised {in_a_line(error, self.cls)}") from error
         return prepared
 
@@ -237,7 +237,7 @@ def shrunk(settings: Mapping[str, Any]) -> dict[str, Any]:
     return small
 
 
-def in_a_line(error: Exception, cls: type) -> str:
+def in_a_line(error: BaseException, cls: type) -> str:
     """Return an error in one line, with the line of the plug-in's file that raised it."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]

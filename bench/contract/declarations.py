@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 CARDS = "cards.yaml"
 REFERENCES = "references.bib"
+_DEEPEST = 1_000  # levels of nested YAML
 
 
 def setting(value: T, meaning: str, source: str = "") -> T:
@@ -101,13 +102,29 @@ def _yaml(path: Path, _changed: int) -> dict[str, Any]:
     import yaml
 
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        content = yaml.load(path.read_text(encoding="utf-8"), loader)  # noqa: S506 (a SafeLoader)
+        content = load_yaml(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or no such date
         raise PluginError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise PluginError(f"{path} must be a mapping of names to cards")
     return content
+
+
+def load_yaml(text: str, loader: Any) -> Any:
+    """Return the value of a YAML text; ``loader`` is a safe one, which executes nothing.
+
+    Raises:
+        yaml.YAMLError: if it is not YAML, or nested in more than `_DEEPEST` levels: the loader in C recurses.
+    """
+    import yaml
+
+    if any(text.count(sign) > _DEEPEST for sign in ("[", "{", "- ", "-\t", "? ", ": ", ":\n")):
+        depth = 0
+        for event in yaml.parse(text, loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise yaml.YAMLError(f"it is nested more than {_DEEPEST} levels deep")
+    return yaml.load(text, loader)  # noqa: S506 (a SafeLoader)
 
 
 def _cited(path: Path, key: str) -> dict[str, Any]:

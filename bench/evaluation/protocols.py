@@ -158,7 +158,7 @@ class Protocol:
             UsageError: if there is no such protocol.
         """
         head, *rest = text.strip().lower().split("/")
-        match = re.fullmatch(rf"({'|'.join(get_args(MeasureName))})(?:@(all|\d+))?", head)
+        match = re.fullmatch(rf"({'|'.join(get_args(MeasureName))})(?:@(all|\d{{1,18}}))?", head)
         if match is None or (match[2] is None and match[1] in _CUT):
             raise UsageError(f"{text!r} is not a protocol; write {_GRAMMAR}")
         if match[2] == "all" and match[1] not in _UNCUT:

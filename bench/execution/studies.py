@@ -76,6 +76,8 @@ def open_journal(journal: Path) -> JournalStorage:
         DataError: if it is damaged.
         OSError: if it cannot be read or written.
     """
+    if journal.exists() and not journal.is_file():  # a pipe would never be read to its end
+        raise DataError(f"{journal} is no file; remove it: finished trials are kept beside it")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     backend = JournalFileBackend(str(journal), _Lock(journal))
     try:

@@ -188,7 +188,10 @@ def refit(cell: Cell, context: RunContext, rule: str, progress: Progress | None 
             ranked = Retrieval.of_method(selection.method, test, threads=threads, gallery=gallery)
             return ranked, selection.audit
 
-    done, status, failure = run.attempt(work)
+    try:
+        done, status, failure = run.attempt(work)
+    except SystemExit as error:
+        raise RefitFailed(f"{cell.identity.title}: the method ends the program (SystemExit)") from error
     if done is None or failure is not None:
         reason = "" if failure is None else failure.reason
         raise RefitFailed(f"{cell.identity.title}: {status} now: {reason}")

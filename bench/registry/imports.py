@@ -32,6 +32,9 @@ CLOCK_LIMIT: Final = 120.0
 _REMEMBERED: Final = "BENCH_IMPORTED"
 """Variable by which the processes that this one starts learn what its children found."""
 
+_ANSWER_SECONDS: Final = 10.0
+"""Seconds that the answer of a child may take once it has begun: it is a few kilobytes."""
+
 _LOOK: Final = 0.5  # seconds between two looks at the processor time of a child
 _LONGEST: Final = 100_000  # characters that a variable of the environment surely holds
 
@@ -119,14 +122,13 @@ def _ask(sources: Sequence[Source]) -> list[Imported]:
         try:
             while not reason and len(found) < len(sources):
                 if not (reason := _waited(receiver, child.pid)):
-                    found.append(msgspec.json.decode(receiver.recv_bytes(), type=Imported))
+                    found.append(msgspec.json.decode(_received(receiver, child.pid), type=Imported))
         except (EOFError, OSError, msgspec.DecodeError):
             with suppress(subprocess.TimeoutExpired):
                 child.wait(timeout=1.0)
             reason = f"its import ends the process (status {child.poll()})"
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
+            _killed(child.pid)
             child.wait()
     if reason:
         reason = f"{sources[len(found)].where} cannot be imported: {reason}"
@@ -143,6 +145,28 @@ def _waited(receiver: Connection, child: int) -> str:
         if time.monotonic() > end:
             return f"its import is not through after {CLOCK_LIMIT:g} s"
     return ""
+
+
+def _received(receiver: Connection, child: int) -> bytes:
+    """Return an answer that has begun to arrive; a child that does not end it in time is killed.
+
+    Raises:
+        EOFError, OSError: if it did not end.
+    """
+    from threading import Timer
+
+    timer = Timer(_ANSWER_SECONDS, _killed, [child])
+    timer.start()
+    try:
+        return receiver.recv_bytes()
+    finally:
+        timer.cancel()
+
+
+def _killed(child: int) -> None:
+    """Kill a child process and its process group."""
+    with suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
 
 
 def processor_seconds(process: int) -> float:

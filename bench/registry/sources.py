@@ -393,10 +393,5 @@ def _lies_in(folder: str, module: ModuleType) -> bool:
     A process has thousands of modules, each looked at in every cell: nearly all end at the first comparison.
     """
     values = getattr(module, "__dict__", {})  # without asking those that make up attributes
-    path = values.get("__file__") or ""
-    if path.startswith(folder) and os.sep not in path[len(folder) :]:
-        return True
-    if "__path__" not in values:
-        return False
-    paths = values["__path__"] or ()
+    paths = [values.get("__file__") or "", *(values.get("__path__") or ())]
     return any(path.startswith(folder) and os.sep not in path[len(folder) :] for path in paths)

@@ -100,9 +100,17 @@ def block_rule(key: BlockKey) -> str:
     return f"{key.profile} profile, selection {key.selection}, {made}"
 
 
+_LONGEST_STEM: Final = 180
+"""Letters of a file's name that leave room for endings and temporary names: file systems allow 255 bytes."""
+
+
 def file_stem(*parts: str) -> str:
-    """Return the name of a file, without an ending, from any texts."""
-    return re.sub(r"[^A-Za-z0-9.@_-]+", "-", "_".join(parts)).lstrip(".-")
+    """Return the name of a file, without an ending, from any texts; a digest ends a shortened one."""
+    stem = re.sub(r"[^A-Za-z0-9.@_-]+", "-", "_".join(parts)).lstrip(".-")
+    if len(stem) <= _LONGEST_STEM:
+        return stem
+    digest = hashlib.sha256(stem.encode("ascii")).hexdigest()[:16]
+    return f"{stem[: _LONGEST_STEM - len(digest) - 1]}-{digest}"
 
 
 def study_stem(data: Data, protocol: str, selection: str, *parts: str, mark: str = "") -> str:

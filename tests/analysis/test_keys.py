@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
@@ -170,6 +171,17 @@ def test_costs_and_curves_mix_nothing(results: Results) -> None:
         assert {cost.label: cost.cells for cost in costs[data]} == counts
         assert {curve.label: curve.cells for curve in curves[data]} == counts
     assert {key[1:] for key in shares_of(results)} == {(data.device, data.harness) for data in results.groups}
+
+
+@pytest.mark.parametrize("losses", [(math.inf, -math.inf), (1.7e308, 1.7e308), (10**400, 1), (math.nan, 1.0)])
+def test_a_loss_that_cannot_be_summed_has_no_sum_and_a_map_no_point(
+    results: Results, losses: tuple[float, float]
+) -> None:
+    row = {"validation_map": 0.5, "train_loss/image": losses[0], "train_loss/text": losses[1]}
+    for curves in curves_of(results, lambda _: [row, {**row, "validation_map": losses[0]}]).values():
+        for curve in curves:
+            assert curve.values == (0.5,)
+            assert math.isnan(curve.losses[0])
 
 
 def test_ranks_and_the_summary_table_mix_nothing(results: Results, tables: list[Table]) -> None:

@@ -37,6 +37,14 @@ def test_one_setting_makes_a_curve_with_the_usual_value_marked() -> None:
     assert (last.mean, last.deviation, last.seeds) == pytest.approx((0.61, 0.02 / 2**0.5, 2))
 
 
+def test_a_number_that_no_float_holds_is_a_value_like_a_word() -> None:
+    shelf = Shelf()
+    for alpha in (*ALPHAS, 10**400):
+        add(shelf, alpha=alpha)
+    (curve,) = found(shelf)
+    assert [point.values[0] for point in curve.points] == [*ALPHAS, 10**400]
+
+
 def test_a_grid_holds_the_usual_settings_also_where_they_are_outside() -> None:
     shelf = Shelf()
     add(shelf)

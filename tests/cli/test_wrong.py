@@ -95,6 +95,11 @@ PLANNING = [
     ("run --threads 0", "--threads"),
     ("run --timeout 0", "--timeout"),
     ("run --retry x", "--retry"),
+    (f"run --protocols recall@{'1' * 5000}", "not a protocol"),
+    (f"run --set sdml.lr={'[' * 40_000}", "--set"),
+    ("run --plugin LOOP", "symbolic links"),
+    ("run --results LOOP/below", "symbolic links"),
+    ("merge LOOP", "symbolic links"),
     ("run --nonsense", "--nonsense"),
     ("run x", "x"),
     ("run --results FILE", "--results ... FILE' is a file"),
@@ -140,7 +145,9 @@ def embeddings(path: Path, text: np.ndarray) -> Path:
 def files(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "file").touch()
     good = np.random.default_rng(1).normal(size=(12, 4))
+    (tmp_path / "loop").symlink_to("loop")
     paths = {
+        "LOOP": tmp_path / "loop",
         "FILE": tmp_path / "file",
         "NONE": tmp_path / "none",
         "GOOD": embeddings(tmp_path / "good.npz", good),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from typing import Any
 
 import pytest
@@ -42,6 +43,11 @@ def not_passed(cls: type[Method], **options: Any) -> dict[Check, str]:
 def test_a_method_that_keeps_every_promise_passes_all() -> None:
     assert set(not_passed(toys.Toy)) == {outputs.pair_by_pair}
     assert not not_passed(toys.InnerProduct)
+
+
+def test_a_method_that_ends_the_program_keeps_no_promise_and_the_suite_goes_on() -> None:
+    reasons = not_passed(toys.fits(lambda *_: sys.exit(0)))
+    assert "SystemExit" in reasons[fitting.basics]
 
 
 def test_a_few_rows_of_length_zero_are_allowed() -> None:

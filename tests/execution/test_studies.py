@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -171,6 +172,12 @@ def test_a_damaged_journal_is_one_sentence_and_can_be_removed(
     assert (output.status, output.err.count("\n")) == (2, 1)
     journal.unlink()
     assert tune(bundle, tmp_path, Search(3, "tpe")) == (first, 0)
+
+
+def test_a_pipe_in_place_of_the_journal_is_one_sentence(bundle: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "journal")
+    with pytest.raises(DataError, match="journal"):
+        tried(bundle, tmp_path / "journal", Search(1, "tpe"))
 
 
 @pytest.mark.drill

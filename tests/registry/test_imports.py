@@ -60,6 +60,21 @@ def test_a_plug_in_that_hangs_at_import_is_stopped_and_named(
     assert (problem.where, mentions(problem.reason, "import ... 1 s")) == (str(file), True)
 
 
+def test_an_answer_that_does_not_end_is_given_up(write: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imports, "_ANSWER_SECONDS", 0.5)
+    spoof = """
+import os, time
+for descriptor in range(3, 60):
+    try: os.write(descriptor, bytes([0x7F, 0xFF, 0xFF, 0xFF]))
+    except OSError: pass
+time.sleep(60)
+"""
+    file = write("spoofs", text=spoof + COMPUTED)
+    write("alpha", text=COMPUTED)
+    assert registry.method_names() == ["alpha"]
+    assert [problem.where for problem in registry.registered().problems] == [str(file)]
+
+
 def test_a_plug_in_that_waits_for_the_processor_is_no_slow_one(
     write: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

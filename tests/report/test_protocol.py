@@ -56,6 +56,11 @@ def test_it_says_what_was_compared_on_what_and_how(three: ReportData) -> None:
     assert "python 3.11" in text["Environment"]
 
 
+def test_a_large_seed_is_listed_and_takes_no_memory(three: ReportData) -> None:
+    far = msgspec.structs.replace(three.records[0].identity, seed=2**40)
+    assert str(2**40) in paragraphs(changed(three, 0, identity=far))["Seeds"]
+
+
 def test_statistics_and_deviations_are_mentioned_only_where_there_are_some() -> None:
     text = paragraphs(report_data(("sdml",), seeds=1))
     assert "Statistics" not in text

@@ -56,6 +56,14 @@ def test_two_topics_of_one_name_are_an_error_that_names_the_file(
         topics._defined()
 
 
+def test_long_names_of_datasets_and_conditions_make_files_that_differ(tmp_path: Path) -> None:
+    names = ["x" * 199, "x" * 198 + "y"]
+    write_report(report_data(("drcl", "sdml"), names, epochs=1), tmp_path, parts=["tables"])
+    tables = [path.name for path in (tmp_path / "tables").glob("*.tex") if path.name.startswith("x")]
+    assert len(tables) == 2
+    assert max(map(len, tables)) < 220
+
+
 def test_titles_of_any_letters_break_no_file_and_no_two_topics_share_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

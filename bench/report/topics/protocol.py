@@ -244,7 +244,7 @@ def _seeds(groups: Mapping[Data, Sequence[RowGroup]], done: Sequence[Record]) ->
     if counts:
         seeds = sorted({one.identity.seed for one in done})
         plural, listed = "" if counts == {1} else "s", _listed(map(str, seeds))
-        if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
             listed = f"{seeds[0]} to {seeds[-1]}"
         yield f"A row of a table has {_span(counts)} seed{plural}: {listed}."
         if max(counts) > 1:
